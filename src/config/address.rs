@@ -1,0 +1,117 @@
+//! Where to listen: `127.0.0.1:7000`, `[::1]:7000`, `:7000`, `unix:/run/echo.sock`.
+
+use std::{
+    fmt,
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    str::FromStr,
+};
+
+/// An address as it was typed; host names are resolved when it is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `HOST:PORT` or `[V6]:PORT`.
+    Tcp {
+        /// A name, an IPv4 address, or an IPv6 address without its brackets.
+        host: String,
+        /// 0 asks for any free port.
+        port: u16,
+    },
+    /// `:PORT`: every address of this machine, IPv6 and IPv4 by one socket, IPv4 alone where IPv6 is off.
+    Any {
+        /// 0 asks for any free port.
+        port: u16,
+    },
+    /// `unix:PATH`.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The socket address of a TCP address; of several that a name has, the first.
+    ///
+    /// # Errors
+    /// A sentence, where the name doesn't resolve.
+    pub fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
+        (host, port)
+            .to_socket_addrs()
+            .map_err(|error| {
+                format!("cannot resolve '{host}': {error}; use an IP address or a name that resolves")
+            })?
+            .next()
+            .ok_or_else(|| format!("'{host}' has no address; use an IP address"))
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| {
+            format!("'{text}' is not an address ({why}): write HOST:PORT, [V6]:PORT, :PORT or unix:PATH")
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            // sun_path has 108 bytes with the closing NUL (unix(7)).
+            return match path.len() {
+                0 => Err(wrong("no path")),
+                1..=107 => Ok(Self::Unix(path.into())),
+                _ => Err(wrong("a unix socket's path has at most 107 bytes")),
+            };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
+        let port = match port.parse::<u64>() {
+            Ok(port) => u16::try_from(port).map_err(|_| wrong("a port is 0 to 65535"))?,
+            Err(_) => return Err(wrong("the port is not a number")),
+        };
+        if host.is_empty() {
+            return Ok(Self::Any { port });
+        }
+        let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
+            Some(Some(v6)) if v6.parse::<std::net::Ipv6Addr>().is_ok() => v6,
+            Some(_) => return Err(wrong("between the brackets is no IPv6 address")),
+            None if host.contains(':') => return Err(wrong("an IPv6 address goes in brackets")),
+            None => host,
+        };
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Any { port } => write!(f, ":{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_survives_a_round_trip() {
+        for text in ["127.0.0.1:7000", "[::1]:0", ":7000", "unix:/run/e.sock", "localhost:65535"] {
+            assert_eq!(text.parse::<Address>().map(|address| address.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, why) in [
+            ("127.0.0.1", "no port"),
+            ("127.0.0.1:65536", "0 to 65535"),
+            ("127.0.0.1:http", "not a number"),
+            ("127.0.0.1:-1", "not a number"),
+            ("::1:80", "in brackets"),
+            ("[::1:80", "no IPv6 address"),
+            ("[localhost]:80", "no IPv6 address"),
+            ("unix:", "no path"),
+        ] {
+            let message = text.parse::<Address>().unwrap_err();
+            assert!(message.contains(why), "{text}: {message}");
+        }
+        assert!(format!("unix:{}", "x".repeat(108)).parse::<Address>().is_err());
+    }
+}

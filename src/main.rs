@@ -1,0 +1,2 @@
+//! evenkeel: parse, build, run, report; nothing else.
+fn main() {}

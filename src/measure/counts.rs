@@ -1,0 +1,103 @@
+//! What a worker counts. One struct, added field by field: totals are exact sums of workers.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares counters once: the struct, and the sum over workers.
+macro_rules! counters {
+    ($(#[$meta:meta])* $type:ident { $($(#[$doc:meta])* $field:ident: $kind:ty,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct $type { $($(#[$doc])* pub $field: $kind,)+ }
+
+        impl AddAssign<&$type> for $type {
+            fn add_assign(&mut self, other: &$type) {
+                $(self.$field += &other.$field;)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// The counters of one worker, or their sum over all.
+    Counts {
+        /// Connections that a worker opened a session for.
+        accepted: u64,
+        /// Sessions that ended.
+        closed: u64,
+        /// Sessions open now; `accepted = closed + active` always.
+        active: u64,
+        /// Reads that returned at least one byte.
+        messages: u64,
+        /// Bytes read from clients.
+        bytes_in: u64,
+        /// Bytes written to clients.
+        bytes_out: u64,
+        /// Returns from epoll_wait with at least one event, or from a wait that was meant to sleep.
+        wakeups: u64,
+        /// Wakeups that led to no work: no accept, no message, no byte written, no session ended, no mail.
+        spurious_wakeups: u64,
+        /// Events that epoll_wait returned.
+        events: u64,
+        /// accept4 calls that found an empty queue.
+        accept_eagain: u64,
+        /// Connections that were gone when accept4 came for them (ECONNABORTED and its like).
+        accept_aborted: u64,
+        /// Events for sessions that had ended.
+        stale_events: u64,
+        /// Writes that the socket took only in part, or not at all.
+        partial_writes: u64,
+        /// Bytes that were read or greeted but could not be delivered before the session ended.
+        bytes_undelivered: u64,
+        /// Sessions that were cut because the drain time was over.
+        drain_cut: u64,
+        /// Context switches of the worker's thread, voluntary and not (`getrusage(RUSAGE_THREAD)`).
+        context_switches: u64,
+        /// Context switches because the thread waited.
+        context_switches_voluntary: u64,
+        /// Context switches because the scheduler took the core away.
+        context_switches_involuntary: u64,
+        /// Time spent outside epoll_wait, in nanoseconds (0 unless `--measure full`).
+        busy_ns: u64,
+        /// CPU time of the worker's thread, user and system, in nanoseconds.
+        cpu_ns: u64,
+        /// What went wrong, by kind.
+        errors: Errors,
+    }
+}
+
+counters! {
+    /// What went wrong, by kind.
+    Errors {
+        /// Sessions that a peer ended by a reset.
+        reset: u64,
+        /// Sessions that a timeout ended.
+        timeout: u64,
+        /// Times that accepting paused because descriptors or memory ran out.
+        fd_limit: u64,
+        /// Upstream connections that failed.
+        connect: u64,
+        /// Everything else, such as a socket that epoll would not take.
+        other: u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_adds_each_field() {
+        let one = Counts {
+            accepted: 2,
+            busy_ns: 5,
+            errors: Errors { reset: 1, ..Errors::default() },
+            ..Counts::default()
+        };
+        let mut sum = one.clone();
+        sum += &one;
+        assert_eq!((sum.accepted, sum.busy_ns, sum.errors.reset, sum.closed), (4, 10, 2, 0));
+    }
+}

@@ -1,0 +1,2 @@
+//! evenkeel-lab
+fn main() {}

@@ -1,0 +1,2 @@
+//! evenkeel-load
+fn main() {}
