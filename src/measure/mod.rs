@@ -5,6 +5,7 @@
 
 pub mod counts;
 pub mod histograms;
+pub mod recorder;
 pub mod snapshot;
 
 pub use counts::Counts;
