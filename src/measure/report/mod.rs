@@ -204,9 +204,3 @@ impl Report {
 
 #[cfg(test)]
 pub(crate) mod samples;
-impl Report {
-    /// temp
-    pub fn to_text(&self, _: usize, _: bool) -> String {
-        self.to_json_line()
-    }
-}
