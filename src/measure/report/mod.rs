@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod named;
 pub mod read;
 pub(crate) mod round;
+pub mod text;
 
 mod date;
 mod machine;
