@@ -112,6 +112,12 @@ Also counted: 400 accepts found the queue empty, longest
 }
 
 #[test]
+fn the_manual_shows_a_real_page() {
+    let manual = include_str!("../../../../docs/report.md");
+    assert!(manual.contains(&samples::exclusive().to_text(80, false)));
+}
+
+#[test]
 fn a_wide_page_has_more() {
     let text = samples::private().to_text(120, false);
     let titles = "─ event_delay ──  ───── turn ─────  ── iteration ───  ───── wait ─────";
