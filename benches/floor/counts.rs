@@ -2,6 +2,7 @@
 //! (callgrind). Counts don't mind a noisy machine.
 
 use std::error::Error;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,8 +21,11 @@ const COUNTED: usize = 10_000;
 pub struct Counter {
     what: &'static str,
     program: &'static str,
-    per_message: fn(&Field, &Contender, usize) -> Result<f64, Box<dyn Error>>,
+    per_message: PerMessage,
 }
+
+/// Counts what a message costs a contender when this many connections are busy.
+type PerMessage = fn(&Field, &Contender, usize) -> Result<f64, Box<dyn Error>>;
 
 /// Syscalls of all threads.
 pub const SYSCALLS: Counter = Counter { what: "syscalls", program: "strace", per_message: syscalls };
@@ -31,21 +35,22 @@ pub const INSTRUCTIONS: Counter =
     Counter { what: "user-space instructions", program: "valgrind", per_message: instructions };
 
 impl Counter {
-    /// Prints a table of all contenders worth counting, or why there is none. One connection in ping-pong
+    /// A table of all contenders worth counting, or why there is none. One connection in ping-pong
     /// pays a whole iteration of the loop for each message; many connections share iterations.
-    pub fn print(&self, field: &Field) -> Result<(), Box<dyn Error>> {
+    pub fn table(&self, field: &Field) -> Result<String, Box<dyn Error>> {
         if !self.is_installed() {
-            println!("{} per message: not counted, {} is not installed\n", self.what, self.program);
-            return Ok(());
+            return Ok(format!(
+                "{} per message: not counted, {} is not installed\n",
+                self.what, self.program
+            ));
         }
-        println!("{} per message ({}, {COUNTED} messages)", self.what, self.program);
-        println!("  {:<28}{:>14}{:>16}", "", "1 connection", "50 connections");
+        let mut table = format!("{} per message ({}, {COUNTED} messages)\n", self.what, self.program);
+        writeln!(table, "  {:<28}{:>14}{:>16}", "", "1 connection", "50 connections")?;
         for contender in field.contenders.iter().filter(|contender| contender.is_counted) {
             let [alone, busy] = [1, 50].map(|connections| self.per_message(field, contender, connections));
-            println!("  {:<28}{:>14.2}{:>16.2}", contender.name, alone?, busy?);
+            writeln!(table, "  {:<28}{:>14.2}{:>16.2}", contender.name, alone?, busy?)?;
         }
-        println!();
-        Ok(())
+        Ok(table)
     }
 
     /// What a message costs when this many connections are busy.

@@ -1,6 +1,7 @@
 //! The memory of an idle connection, in the server's process.
 
 use std::error::Error;
+use std::fmt::Write;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -13,23 +14,25 @@ const CONNECTIONS: usize = 9000;
 /// What client and server each have open besides.
 const OTHER_FDS: u64 = 100;
 
-/// Prints what each connection adds to a server that has echoed one message on each and then rests.
-pub fn print(field: &Field) -> Result<(), Box<dyn Error>> {
+/// A table of what each connection adds to a server that has echoed one message on each and then rests.
+pub fn table(field: &Field) -> Result<String, Box<dyn Error>> {
     raise_fd_limit()?;
-    println!("memory of an idle connection: {CONNECTIONS} connections less none, each used once");
-    println!("  {:<28}{:>12}{:>12}{:>18}", "", "RSS bytes", "PSS bytes", "start-up RSS KiB");
+    let mut table =
+        format!("memory of an idle connection: {CONNECTIONS} connections less none, each used once\n");
+    writeln!(table, "  {:<28}{:>12}{:>12}{:>18}", "", "RSS bytes", "PSS bytes", "start-up RSS KiB")?;
     for contender in field.contenders.iter().filter(|contender| contender.is_counted) {
         let (empty, full) = measure(field, contender)?;
         let each = |full: u64, empty: u64| (full as f64 - empty as f64) / CONNECTIONS as f64;
-        println!(
+        writeln!(
+            table,
             "  {:<28}{:>12.0}{:>12.0}{:>18}",
             contender.name,
             each(full.rss_bytes, empty.rss_bytes),
             each(full.pss_bytes, empty.pss_bytes),
             empty.rss_bytes / 1024,
-        );
+        )?;
     }
-    Ok(())
+    Ok(table)
 }
 
 /// Memory without and with connections. One connection comes and goes before, so that what is set up once,

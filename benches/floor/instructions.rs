@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -27,9 +28,10 @@ struct Kept {
     instructions_per_message: BTreeMap<String, f64>,
 }
 
-/// Counts and compares; whether all are within the tolerance.
-pub fn check(field: &Field) -> Result<bool, Box<dyn Error>> {
+/// Counts and compares: what to tell, and whether all are within the tolerance.
+pub fn check(field: &Field) -> Result<(String, bool), Box<dyn Error>> {
     let kept = Kept::read()?;
+    let mut told = String::new();
     let mut all_within = true;
     for (name, now) in count(field)? {
         let before = kept.instructions_per_message.get(&name);
@@ -37,30 +39,36 @@ pub fn check(field: &Field) -> Result<bool, Box<dyn Error>> {
         let change = now / before - 1.0;
         let within = change <= kept.tolerance;
         all_within &= within;
-        println!("{name}: {now:.1} instructions per message, kept {before:.1} ({:+.1} %)", 100.0 * change);
+        writeln!(
+            told,
+            "{name}: {now:.1} instructions per message, kept {before:.1} ({:+.1} %)",
+            100.0 * change
+        )?;
         if !within {
-            println!(
+            writeln!(
+                told,
                 "  above the tolerance of {:+.1} %. If it is worth it: {HOW_TO_KEEP}",
                 100.0 * kept.tolerance
-            );
+            )?;
         } else if change < -kept.tolerance {
-            println!("  well below: {HOW_TO_KEEP}, so that the gain is not lost unseen");
+            writeln!(told, "  well below: {HOW_TO_KEEP}, so that the gain is not lost unseen")?;
         }
     }
-    Ok(all_within)
+    Ok((told, all_within))
 }
 
-/// Counts and keeps.
-pub fn update(field: &Field) -> Result<(), Box<dyn Error>> {
+/// Counts and keeps; what to tell.
+pub fn update(field: &Field) -> Result<String, Box<dyn Error>> {
+    let mut told = String::new();
     let instructions_per_message = count(field)?;
     for (name, now) in &instructions_per_message {
-        println!("{name}: {now:.1} instructions per message");
+        writeln!(told, "{name}: {now:.1} instructions per message")?;
     }
     let kept = Kept { schema: SCHEMA.into(), tolerance: TOLERANCE, instructions_per_message };
     fs::write(FILE, serde_json::to_string_pretty(&kept)? + "\n")
         .map_err(|error| format!("{FILE}: {error}"))?;
-    println!("kept in {FILE}");
-    Ok(())
+    writeln!(told, "kept in {FILE}")?;
+    Ok(told)
 }
 
 const HOW_TO_KEEP: &str = "keep the new figures with `cargo bench --bench floor -- --update-instructions`";

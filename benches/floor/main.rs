@@ -26,9 +26,11 @@ mod statistics;
 
 use std::error::Error;
 use std::fs;
-use std::process::ExitCode;
+use std::io::{self, ErrorKind, Write};
+use std::process::{ExitCode, exit};
 
 use contender::Field;
+use counts::{INSTRUCTIONS, SYSCALLS};
 use options::Options;
 
 fn main() -> ExitCode {
@@ -50,12 +52,14 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     }
     let field = Field::gather(options)?;
     if options.check_instructions {
-        return instructions::check(&field);
+        let (told, all_within) = instructions::check(&field)?;
+        say(&told)?;
+        return Ok(all_within);
     }
     if options.update_instructions {
-        instructions::update(&field)?;
+        say(&instructions::update(&field)?)?;
     } else if options.idle {
-        idle::print(&field)?;
+        say(&idle::table(&field)?)?;
     } else {
         compare(&field, options)?;
     }
@@ -64,16 +68,24 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 
 fn compare(field: &Field, options: &Options) -> Result<(), Box<dyn Error>> {
     let comparison = rounds::compare(field, options)?;
-    comparison.print();
     if let Some(path) = &options.json {
         let text = format!("{:#}\n", comparison.to_json());
         fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    say(&format!("{comparison}\n"))?;
     if !options.no_strace {
-        counts::SYSCALLS.print(field)?;
+        say(&format!("{}\n", SYSCALLS.table(field)?))?;
     }
     if !options.no_callgrind {
-        counts::INSTRUCTIONS.print(field)?;
+        say(&INSTRUCTIONS.table(field)?)?;
     }
     Ok(())
+}
+
+/// Prints a result. Nothing runs meanwhile, so that a reader who has gone may end the benchmark quietly.
+fn say(text: &str) -> Result<(), Box<dyn Error>> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(0),
+        written => written.map_err(|error| format!("cannot write the result: {error}").into()),
+    }
 }

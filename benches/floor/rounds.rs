@@ -7,6 +7,7 @@
 //! read before the first turn and after the last: it includes whatever a server does between its turns.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{IsTerminal, stderr};
 
 use serde_json::{Value, json};
@@ -25,6 +26,11 @@ const WARM_UP_MESSAGES: usize = 5000;
 const TARGET: (f64, f64) = (1.05, 1.10);
 /// If mio is below this, the floor isn't one.
 const MIO_LEAST: f64 = 0.97;
+
+const LEGEND: &str =
+    "  ns/message: median of user and kernel time; to the floor: Hodges–Lehmann estimate of the ratio in
+  the same round, with its 95 % Wilcoxon interval; floor (A/A) is the same program once more.
+";
 
 /// All rounds' usage, by contender.
 pub struct Comparison<'a> {
@@ -100,36 +106,6 @@ impl Racer {
 }
 
 impl Comparison<'_> {
-    /// The table for people, with its verdicts.
-    pub fn print(&self) {
-        println!("{}", self.heading);
-        println!(
-            "  {:<28}{:>10}   {:<22}{:>8}{:>12}",
-            "", "ns/message", "to the floor", "user", "sleeps/1000"
-        );
-        for (index, contender) in self.field.contenders.iter().enumerate() {
-            let total = total(&self.usage[index]);
-            println!(
-                "  {:<28}{:>10.0}   {:<22}{:>7.1}%{:>12.1}",
-                contender.name,
-                median(&self.costs_ns(index)),
-                shown(self.to_the_floor(index)),
-                100.0 * user_share(total),
-                1000.0 * total.sleeps as f64 / (self.messages * self.usage[index].len() as f64),
-            );
-        }
-        println!(
-            "  ns/message: median of user and kernel time; to the floor: Hodges–Lehmann estimate of the ratio in\n  \
-             the same round, with its 95 % Wilcoxon interval; floor (A/A) is the same program once more.\n"
-        );
-        for (index, contender) in self.field.contenders.iter().enumerate() {
-            if let Some(verdict) = verdict(contender, self.to_the_floor(index)) {
-                println!("  {verdict}");
-            }
-        }
-        println!();
-    }
-
     /// The same and every round, for programs.
     pub fn to_json(&self) -> Value {
         let rows = self.field.contenders.iter().enumerate().map(|(index, contender)| {
@@ -157,6 +133,37 @@ impl Comparison<'_> {
 
     fn to_the_floor(&self, index: usize) -> Ratio {
         ratio(&self.costs_ns(index), &self.costs_ns(0))
+    }
+}
+
+/// The table for people, with its verdicts.
+impl fmt::Display for Comparison<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(out, "{}", self.heading)?;
+        writeln!(
+            out,
+            "  {:<28}{:>10}   {:<22}{:>8}{:>12}",
+            "", "ns/message", "to the floor", "user", "sleeps/1000"
+        )?;
+        for (index, contender) in self.field.contenders.iter().enumerate() {
+            let total = total(&self.usage[index]);
+            writeln!(
+                out,
+                "  {:<28}{:>10.0}   {:<22}{:>7.1}%{:>12.1}",
+                contender.name,
+                median(&self.costs_ns(index)),
+                shown(self.to_the_floor(index)),
+                100.0 * user_share(total),
+                1000.0 * total.sleeps as f64 / (self.messages * self.usage[index].len() as f64),
+            )?;
+        }
+        writeln!(out, "{LEGEND}")?;
+        for (index, contender) in self.field.contenders.iter().enumerate() {
+            if let Some(verdict) = verdict(contender, self.to_the_floor(index)) {
+                writeln!(out, "  {verdict}")?;
+            }
+        }
+        Ok(())
     }
 }
 
