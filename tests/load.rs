@@ -412,13 +412,17 @@ impl ServerProcess {
 
     /// Stops the process for about `time`; how long it really was.
     fn stall(&self, time: Duration) -> Duration {
-        let pid = Pid::from_child(&self.child);
-        let start = Instant::now();
-        kill_process(pid, Signal::STOP).unwrap();
-        thread::sleep(time);
-        kill_process(pid, Signal::CONT).unwrap();
-        start.elapsed()
+        stall(&self.child, time)
     }
+}
+
+fn stall(process: &Child, time: Duration) -> Duration {
+    let pid = Pid::from_child(process);
+    let start = Instant::now();
+    kill_process(pid, Signal::STOP).unwrap();
+    thread::sleep(time);
+    kill_process(pid, Signal::CONT).unwrap();
+    start.elapsed()
 }
 
 impl Drop for ServerProcess {
@@ -465,6 +469,30 @@ fn an_open_loop_shows_a_stall_that_a_closed_loop_omits() {
     // Twice as many leaves room for a second hiccup, of the machine.
     assert!((1..=32).contains(&slow), "{slow} slow");
     assert!(latency.max() as f64 >= 0.9 * stall.as_nanos() as f64);
+}
+
+/// The other way round: a generator that was late says so, and its messages don't look faster for it.
+#[test]
+fn a_late_generator_tells_on_itself() {
+    let child = command(&server(echo).to_string(), "--rate 2000 --duration 2s --warmup 0 --json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(700));
+    let stall = stall(&child, Duration::from_millis(400));
+    let run = Run::of(child.wait_with_output().unwrap());
+    run.assert_clean();
+    let slow = |name| run.histogram(name).count_between(stall.as_nanos() as u64 / 2, u64::MAX) as f64;
+    let expected = 2_000.0 * stall.as_secs_f64() / 2.0;
+    for name in ["latency", "send_lag"] {
+        assert!(
+            (0.7 * expected..1.4 * expected).contains(&slow(name)),
+            "{} of {expected}: {name}",
+            slow(name)
+        );
+    }
+    assert!(slow("service_latency") < 0.2 * expected, "{}", slow("service_latency"));
 }
 
 #[test]
