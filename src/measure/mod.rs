@@ -1,12 +1,17 @@
 //! What is measured, and how it is told.
 //!
 //! Workers record into structs of their own (`counts`, `histograms`); a report is made from copies
-//! (`snapshot`) by whoever asked. Nothing here is shared between threads.
+//! (`snapshot`) by whoever asked, and says how evenly work was spread (`balance`) beside what chance would
+//! have done (`chance`). Nothing here is shared between threads.
 
+pub mod balance;
+pub mod chance;
 pub mod counts;
 pub mod histograms;
+pub mod report;
 pub mod snapshot;
 
 pub use counts::Counts;
 pub use histograms::Histograms;
+pub use report::Report;
 pub use snapshot::{AcceptorSnapshot, WorkerSnapshot};

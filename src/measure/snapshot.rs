@@ -1,5 +1,7 @@
 //! What a worker hands out when it is asked for a report: a copy, so that it can go on at once.
 
+use serde::{Deserialize, Serialize};
+
 use super::{counts::Counts, histograms::Histograms};
 
 /// The state of one worker's records at one moment.
@@ -23,7 +25,8 @@ pub struct WorkerSnapshot {
 }
 
 /// What the acceptor thread of accept mode `dealt` counted; none of it is in the workers' totals.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AcceptorSnapshot {
     /// Connections that it accepted.
     pub accepted: u64,

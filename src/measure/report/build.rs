@@ -1,0 +1,292 @@
+//! Makes a report from what workers hand out. Runs on the thread that was asked for it, never on a worker.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    Balances, Config, Listener, Machine, NamedHistograms, Report, Service, Worker, date, round::to_places,
+};
+use crate::{
+    config::{AcceptMode, Options},
+    measure::{
+        balance::Balance, counts::Counts, histograms::Histograms, snapshot::AcceptorSnapshot,
+        snapshot::WorkerSnapshot,
+    },
+};
+
+/// What a report says about a run besides what its workers counted.
+#[derive(Clone, Debug)]
+pub struct RunInfo<'a> {
+    /// When it began.
+    pub started: SystemTime,
+    /// From then until now.
+    pub duration: Duration,
+    /// How the runtime was built.
+    pub options: &'a Options,
+    /// The cores that workers were given.
+    pub cores: Vec<usize>,
+    /// What it served.
+    pub services: Vec<ServiceInfo>,
+    /// Sentences about what a reader might not expect.
+    pub notes: Vec<String>,
+}
+
+/// What a report says about a service.
+#[derive(Clone, Debug)]
+pub struct ServiceInfo {
+    /// Its name.
+    pub name: String,
+    /// What it is: `echo`.
+    pub kind: String,
+    /// Where it listened.
+    pub listeners: Vec<ListenerInfo>,
+    /// Connections accepted for it; `None` where it's the only service, and so all connections were its.
+    pub accepted: Option<u64>,
+}
+
+/// One listening address.
+#[derive(Clone, Debug)]
+pub struct ListenerInfo {
+    /// The address, with the real port.
+    pub address: String,
+    /// How its connections reached workers.
+    pub accept: AcceptMode,
+}
+
+impl<'a> RunInfo<'a> {
+    /// A run without services, cores or notes; set them as fields.
+    pub fn new(started: SystemTime, duration: Duration, options: &'a Options) -> Self {
+        Self { started, duration, options, cores: Vec::new(), services: Vec::new(), notes: Vec::new() }
+    }
+}
+
+impl Report {
+    /// The report of a run so far, from one snapshot a worker.
+    pub fn new(run: RunInfo, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Self {
+        let totals = sum(workers);
+        let services = run.services.into_iter().map(|service| service.report(&totals)).collect();
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: date::rfc3339(run.started),
+            duration_s: to_places(run.duration.as_secs_f64(), 6),
+            machine: Machine::here(),
+            config: Config::new(run.options, workers.len(), run.cores),
+            services,
+            totals,
+            balance: Balances::new(workers),
+            histograms: NamedHistograms::new(&merged(workers)),
+            workers: workers.iter().map(Worker::new).collect(),
+            acceptor: acceptor.cloned(),
+            upstreams: Vec::new(),
+            notes: run.notes,
+        }
+    }
+}
+
+impl Config {
+    fn new(options: &Options, workers: usize, cores: Vec<usize>) -> Self {
+        Self {
+            accept: options.accept.to_string(),
+            trigger: options.trigger.to_string(),
+            listen_trigger: options.listen_trigger.to_string(),
+            poll: options.poll.to_string(),
+            workers,
+            cores,
+            pin: options.pin,
+            rotate_every: options.rotate_every,
+            deal: options.deal.to_string(),
+            accept_budget: options.accept_budget.unwrap_or(match options.accept.shares_listener() {
+                true => 1,
+                false => Options::ACCEPT_BUDGET,
+            }),
+            budget: options.budget,
+            backlog: options.backlog,
+            nodelay: options.nodelay,
+            drain_s: to_places(options.drain.as_secs_f64(), 6),
+            measure: options.measure.to_string(),
+        }
+    }
+}
+
+impl ServiceInfo {
+    fn report(self, totals: &Counts) -> Service {
+        let listeners: Vec<Listener> = self
+            .listeners
+            .into_iter()
+            .map(|listener| Listener { address: listener.address, accept: listener.accept.to_string() })
+            .collect();
+        Service {
+            name: self.name,
+            kind: self.kind,
+            listen: listeners.iter().map(|listener| listener.address.clone()).collect(),
+            accepted: self.accepted.unwrap_or(totals.accepted),
+            listeners,
+        }
+    }
+}
+
+impl Balances {
+    fn new(workers: &[WorkerSnapshot]) -> Self {
+        let of = |value: fn(&WorkerSnapshot) -> u64| workers.iter().map(value).collect::<Vec<_>>();
+        let active_avg: Vec<f64> = workers.iter().map(|worker| worker.active_avg).collect();
+        Self {
+            accepted: Balance::of_counts(&of(|worker| worker.counts.accepted)),
+            active_avg: Balance::of_averages(&active_avg),
+            active_max: Balance::of_amounts(&of(|worker| worker.active_max)),
+            messages: Balance::of_amounts(&of(|worker| worker.counts.messages)),
+            busy_ns: Balance::of_amounts(&of(|worker| worker.counts.busy_ns)),
+        }
+    }
+}
+
+impl Worker {
+    fn new(snapshot: &WorkerSnapshot) -> Self {
+        Self {
+            worker: snapshot.worker,
+            core: snapshot.core,
+            counts: snapshot.counts.clone(),
+            active_avg: to_places(snapshot.active_avg, 3),
+            active_max: snapshot.active_max,
+            accept_queue_max: snapshot.accept_queue_max,
+            histograms: NamedHistograms::new(&snapshot.histograms),
+        }
+    }
+}
+
+fn sum(workers: &[WorkerSnapshot]) -> Counts {
+    workers.iter().fold(Counts::default(), |mut sum, worker| {
+        sum += &worker.counts;
+        sum
+    })
+}
+
+fn merged(workers: &[WorkerSnapshot]) -> Histograms {
+    workers.iter().fold(Histograms::default(), |mut all, worker| {
+        all.add(&worker.histograms);
+        all
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::measure::report::samples;
+
+    #[test]
+    fn every_field_of_the_contract_is_there() {
+        let report: Value = serde_json::from_str(&samples::private().to_json_line()).unwrap();
+        let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        for (at, contract) in [
+            (
+                "",
+                "schema version started duration_s machine config services totals balance histograms workers \
+                 acceptor upstreams",
+            ),
+            ("/machine", "cpus kernel"),
+            ("/config", "accept trigger listen_trigger poll workers cores"),
+            ("/services/0", "name kind listen accepted"),
+            (
+                "/totals",
+                "accepted closed active messages bytes_in bytes_out wakeups spurious_wakeups accept_eagain \
+                 stale_events partial_writes context_switches busy_ns errors",
+            ),
+            ("/totals/errors", "reset timeout fd_limit connect other"),
+            ("/balance", "accepted active_avg active_max messages busy_ns"),
+            ("/balance/accepted", "per_worker dispersion jain max_over_mean cov by_chance"),
+            ("/balance/busy_ns", "per_worker dispersion jain max_over_mean cov by_chance"),
+            ("/balance/accepted/by_chance", "max_over_mean_p50 max_over_mean_p95 p_value"),
+            ("/histograms", "event_delay turn iteration wait session_life"),
+            ("/histograms/turn", "unit count min mean stddev p50 p90 p99 p999 p9999 max hdr"),
+            ("/workers/0", "worker core accepted closed errors histograms"),
+        ] {
+            let known = fields(report.pointer(at).unwrap());
+            for field in contract.split_whitespace() {
+                assert!(known.iter().any(|name| name == field), "{at}/{field} is missing");
+            }
+        }
+        assert_eq!(report["schema"], "evenkeel-report/1");
+        assert!(report["balance"]["messages"]["by_chance"].is_null());
+        assert!(report["acceptor"].is_null());
+    }
+
+    #[test]
+    fn totals_are_the_exact_sums_of_workers() {
+        let report: Value = serde_json::from_str(&samples::private().to_json_line()).unwrap();
+        let workers = report["workers"].as_array().unwrap();
+        let adds_up = |totals: &Value, part: &str| {
+            for (field, total) in totals.as_object().unwrap() {
+                let at = format!("{part}/{field}");
+                if total.is_object() {
+                    continue;
+                }
+                let sum: u64 =
+                    workers.iter().map(|worker| worker.pointer(&at).unwrap().as_u64().unwrap()).sum();
+                assert_eq!(total.as_u64(), Some(sum), "{at}");
+            }
+        };
+        adds_up(&report["totals"], "");
+        adds_up(&report["totals"]["errors"], "/errors");
+        let merged: u64 =
+            workers.iter().map(|worker| worker["histograms"]["turn"]["count"].as_u64().unwrap()).sum();
+        assert_eq!(report["histograms"]["turn"]["count"], merged);
+    }
+
+    #[test]
+    fn json_is_one_line_without_null_but_where_said() {
+        for report in [samples::private(), samples::exclusive(), samples::empty(), samples::dealt()] {
+            let line = report.to_json_line();
+            assert!(!line.contains('\n') && !line.contains("NaN"));
+            let value: Value = serde_json::from_str(&line).unwrap();
+            for at in nulls("", &value) {
+                let said = at == "/acceptor"
+                    || at.ends_with("/by_chance")
+                    || at.ends_with("/p_value")
+                    || at.ends_with("/core");
+                assert!(said, "{at} is null");
+            }
+        }
+    }
+
+    #[test]
+    fn config_names_what_was_asked_for() {
+        let options = Options { accept: AcceptMode::Exclusive, ..Options::default() };
+        let config = Config::new(&options, 4, vec![0, 1]);
+        let json = serde_json::to_value(config).unwrap();
+        for (field, value) in [
+            ("accept", json!("exclusive")),
+            ("trigger", json!("edge")),
+            ("listen_trigger", json!("level")),
+            ("poll", json!("block")),
+            ("workers", json!(4)),
+            ("cores", json!([0, 1])),
+            ("accept_budget", json!(1)),
+            ("measure", json!("full")),
+            ("drain_s", json!(10.0)),
+        ] {
+            assert_eq!(json[field], value, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_lone_service_accepted_everything_and_each_listener_says_how() {
+        let report = samples::private();
+        assert_eq!(report.services[0].accepted, report.totals.accepted);
+        assert_eq!(report.services[0].listen, ["127.0.0.1:7000"]);
+        assert_eq!(report.services[0].listeners[0].accept, "private");
+    }
+
+    fn nulls(at: &str, value: &Value) -> Vec<String> {
+        match value {
+            Value::Null => vec![at.to_owned()],
+            Value::Array(items) => {
+                items.iter().enumerate().flat_map(|(i, item)| nulls(&format!("{at}/{i}"), item)).collect()
+            }
+            Value::Object(fields) => {
+                fields.iter().flat_map(|(name, field)| nulls(&format!("{at}/{name}"), field)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
