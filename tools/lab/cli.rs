@@ -81,7 +81,8 @@ pub fn print(text: &str) -> ExitCode {
 fn list() -> String {
     let mut text = String::from("Scenarios, each put to every mode:\n");
     for scenario in scenario::ALL {
-        text += &format!("  {:<8}  {}\n            {}\n", scenario.name, scenario.reveals, scenario.parameters());
+        text +=
+            &format!("  {:<8}  {}\n            {}\n", scenario.name, scenario.reveals, scenario.parameters());
     }
     text += &format!("\nModes of quick, {} workers each (the first is the baseline):\n", Settings::WORKERS);
     for twins in Mode::quick().chunks(2) {
@@ -157,13 +158,20 @@ mod tests {
     fn modes_are_a_list() {
         let words = ["evenkeel-lab", "quick", "--modes", "rotate/edge,dealt/oneshot"];
         let Command::Quick(quick) = Cli::try_parse_from(words).unwrap().command else { panic!("not quick") };
-        assert_eq!(quick.modes.iter().map(Mode::to_string).collect::<Vec<_>>(), ["rotate/edge", "dealt/oneshot"]);
+        assert_eq!(
+            quick.modes.iter().map(Mode::to_string).collect::<Vec<_>>(),
+            ["rotate/edge", "dealt/oneshot"]
+        );
     }
 
     #[test]
     fn the_list_names_every_scenario_and_mode() {
         let list = list();
-        for name in scenario::ALL.iter().map(|scenario| scenario.name.to_owned()).chain(Mode::quick().iter().map(Mode::to_string)) {
+        for name in scenario::ALL
+            .iter()
+            .map(|scenario| scenario.name.to_owned())
+            .chain(Mode::quick().iter().map(Mode::to_string))
+        {
             assert!(list.contains(&name), "{name} is not listed");
         }
     }

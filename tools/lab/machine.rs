@@ -104,7 +104,8 @@ mod tests {
     fn the_kernels_tables_are_read() {
         assert_eq!(cpu_ticks("cpu  10 0 20 60 0 0 3 7 2 0\ncpu0 1 1 1 1\n"), (7, 100));
         assert_eq!(cpu_ticks(""), (0, 0));
-        let netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 5 9\nIpExt: A\nIpExt: 1\n";
+        let netstat =
+            "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 5 9\nIpExt: A\nIpExt: 1\n";
         assert_eq!(listen_overflows(netstat), 5);
         assert_eq!(listen_overflows("IpExt: ListenOverflows\nIpExt: 3\n"), 0);
         assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A Fine CPU\n"), "A Fine CPU");

@@ -58,8 +58,9 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            |why: &str| format!("'{text}' is not a mode ({why}): write accept/trigger, as in exclusive/level");
+        let wrong = |why: &str| {
+            format!("'{text}' is not a mode ({why}): write accept/trigger, as in exclusive/level")
+        };
         let mut parts = text.split('/');
         let accept = parts.next().unwrap_or_default().parse::<AcceptMode>().map_err(|why| wrong(&why))?;
         let trigger = parts.next().ok_or_else(|| wrong("no trigger"))?;
@@ -87,7 +88,10 @@ mod tests {
         for text in ["private/edge", "exclusive/level", "dealt/oneshot/edge"] {
             assert_eq!(text.parse::<Mode>().map(|mode| mode.to_string()), Ok(text.to_owned()));
         }
-        assert_eq!("shared/edge/level".parse::<Mode>().map(|mode| mode.to_string()), Ok("shared/edge".into()));
+        assert_eq!(
+            "shared/edge/level".parse::<Mode>().map(|mode| mode.to_string()),
+            Ok("shared/edge".into())
+        );
     }
 
     #[test]

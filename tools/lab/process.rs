@@ -70,7 +70,7 @@ impl Role {
 pub fn play(args: &[OsString]) -> Option<ExitCode> {
     let [word, parent, rest @ ..] = args else { return None };
     let role = [Role::Server, Role::Client].into_iter().find(|role| word == role.word())?;
-    let parent = parent.to_str()?.parse().ok().and_then(Pid::from_raw)?;
+    let parent = parent.to_str()?.parse().ok().filter(|&id| id > 0).and_then(Pid::from_raw)?;
     // The kernel kills this process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG). If
     // the lab died before this line, nobody would: hence the look at the parent afterwards.
     if set_parent_process_death_signal(Some(Signal::KILL)).is_err() || getppid() != Some(parent) {
@@ -124,7 +124,8 @@ impl Process {
     /// # Errors
     /// A sentence with its last words, where it failed.
     pub fn finish(mut self) -> Result<(), String> {
-        let status = self.child.wait().map_err(|error| format!("cannot wait for {}: {error}", self.role.name()))?;
+        let status =
+            self.child.wait().map_err(|error| format!("cannot wait for {}: {error}", self.role.name()))?;
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 

@@ -13,10 +13,15 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// A bar for so many trials.
     pub fn new(trials: usize) -> Self {
-        let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(trials as u64), target);
         // The template is a constant; indicatif's own bar is good enough if it ever refuses it.
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} trials · {eta} left · {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} trials · {eta} left · {msg}")
+        {
             bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
         }
         Self(bar)

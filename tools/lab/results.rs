@@ -3,13 +3,16 @@
 //! One [`Trial`] is one observation; whatever is said about a mode is derived from its trials
 //! (`summary.rs`), and can be derived again from this file and the raw reports beside it.
 
-use evenkeel::measure::balance::{Balance, Verdict as Balanced};
+use evenkeel::measure::{
+    balance::{Balance, Verdict as Balanced},
+    report::Report,
+};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
     machine::Machine,
-    reports::{ClientReport, ServerReport, parse},
+    reports::ClientReport,
     scenario::{Load, Scenario, Settings},
     trial::{Plan, Reports},
 };
@@ -144,13 +147,15 @@ impl Trial {
     /// # Errors
     /// A sentence, where a report can't be read.
     pub fn new(plan: &Plan, settings: &Settings, reports: &Reports) -> Result<Self, String> {
-        let server: ServerReport = parse("the server", &reports.server)?;
-        let client: ClientReport = parse("the load generator", &reports.client)?;
+        let server = Report::from_json(&reports.server)
+            .map_err(|error| format!("cannot read the server's report: {error}"))?;
+        let client: ClientReport = reports.client.parse()?;
         let per_worker = client.per_worker(settings.workers);
         let balance = Balance::of_counts(&per_worker);
-        let switches =
-            server.totals.context_switches + server.acceptor.as_ref().map_or(0, |acceptor| acceptor.context_switches);
-        let file = format!("raw/{}-{}-r{}", plan.scenario.name, plan.mode.to_string().replace('/', "-"), plan.round);
+        let switches = server.totals.context_switches
+            + server.acceptor.as_ref().map_or(0, |acceptor| acceptor.context_switches);
+        let file =
+            format!("raw/{}-{}-r{}", plan.scenario.name, plan.mode.to_string().replace('/', "-"), plan.round);
         Ok(Self {
             scenario: plan.scenario.name,
             mode: plan.mode.to_string(),
@@ -165,7 +170,11 @@ impl Trial {
             against_chance: balance.verdict.unwrap_or(Balanced::NoData),
             context_switches: switches,
             context_switches_per_accept: per(switches, server.totals.accepted),
-            busy_share: server.workers.iter().map(|worker| busy_share(worker.busy_ns, server.duration_s)).collect(),
+            busy_share: server
+                .workers
+                .iter()
+                .map(|worker| busy_share(worker.counts.busy_ns, server.duration_s))
+                .collect(),
             load: match plan.scenario.load {
                 Load::ConnectOnly { .. } => None,
                 Load::Open { rate } => Some(LoadFigures::new(rate as f64, &server, &client)?),
@@ -177,7 +186,7 @@ impl Trial {
 }
 
 impl LoadFigures {
-    fn new(offered_per_s: f64, server: &ServerReport, client: &ClientReport) -> Result<Self, String> {
+    fn new(offered_per_s: f64, server: &Report, client: &ClientReport) -> Result<Self, String> {
         let latency = client.latency.decode()?;
         Ok(Self {
             messages: client.messages,
@@ -199,7 +208,7 @@ pub fn quantile(histogram: &Histogram<u64>, q: f64) -> Option<u64> {
 }
 
 /// What the clients saw is what the server counted, and nothing was lost between accept and close.
-fn counts_agree(per_worker: &[u64], server: &ServerReport, client: &ClientReport) -> bool {
+fn counts_agree(per_worker: &[u64], server: &Report, client: &ClientReport) -> bool {
     let totals = &server.totals;
     per_worker == server.balance.accepted.per_worker
         && totals.accepted == per_worker.iter().sum::<u64>()
@@ -219,22 +228,22 @@ fn busy_share(busy_ns: u64, duration_s: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn server(per_worker: [u64; 2], closed: u64) -> ServerReport {
+    fn server(per_worker: [u64; 2], closed: u64) -> Report {
         let accepted: u64 = per_worker.iter().sum();
         let text = format!(
-            r#"{{"duration_s":2.0,"acceptor":null,"workers":[{{"busy_ns":1000000000}},{{"busy_ns":0}}],
+            r#"{{"schema":"evenkeel-report/1","duration_s":2.0,"acceptor":null,"workers":[{{"busy_ns":1000000000}},{{"busy_ns":0}}],
                 "balance":{{"accepted":{{"per_worker":{per_worker:?}}}}},
                 "totals":{{"accepted":{accepted},"closed":{closed},"active":0,"messages":0,
                            "context_switches":20,"cpu_ns":0}}}}"#
         );
-        parse("the server", &text).unwrap()
+        Report::from_json(&text).unwrap()
     }
 
     fn client(connections: u64) -> ClientReport {
         let text = format!(
             r#"{{"messages":0,"connections":{connections},"rate_per_s":0.0,"latency":{{}},"send_lag":{{}},"by_worker":[]}}"#
         );
-        parse("the client", &text).unwrap()
+        text.parse().unwrap()
     }
 
     #[test]

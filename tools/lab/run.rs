@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use evenkeel::measure::report::rfc3339;
+use evenkeel::measure::report::date::rfc3339;
 
 use super::{
     cli::{self, Quick},
@@ -21,7 +21,7 @@ use super::{
     schedule,
     store::Store,
     table::{self, Style},
-    trial::{self, Failure, Plan},
+    trial::{self, Failure, Plan, Reports},
     verdict,
 };
 
@@ -88,21 +88,24 @@ impl Run {
 
     /// Runs every trial; each is on disk before the next begins.
     fn trials(&mut self, interrupts: &Interrupts) -> Result<(), Failure> {
-        let progress = Progress::new(self.plans.len());
-        let ran = self.plans.iter().try_for_each(|plan| {
+        let plans = std::mem::take(&mut self.plans);
+        let progress = Progress::new(plans.len());
+        let ran = plans.iter().try_for_each(|plan| {
             progress.begin(plan);
-            let reports = trial::run(plan, &self.settings, interrupts).map_err(|why| at(plan, why))?;
-            let keep = || {
-                let trial = Trial::new(plan, &self.settings, &reports)?;
-                self.store.save_reports(&trial, &reports)?;
-                self.results.trials.push(trial);
-                self.store.save_results(&self.results)
-            };
+            let ran = trial::run(plan, &self.settings, interrupts)
+                .and_then(|reports| self.keep(plan, &reports).map_err(Failure::Failed));
             progress.done();
-            keep().map_err(Failure::Failed)
+            ran.map_err(|why| at(plan, why))
         });
         progress.clear();
         ran
+    }
+
+    fn keep(&mut self, plan: &Plan, reports: &Reports) -> Result<(), String> {
+        let trial = Trial::new(plan, &self.settings, reports)?;
+        self.store.save_reports(&trial, reports)?;
+        self.results.trials.push(trial);
+        self.store.save_results(&self.results)
     }
 
     /// Draws the conclusions from the trials that there are, and writes them.
@@ -172,9 +175,12 @@ fn default_dir(started: &str) -> PathBuf {
 
 fn at(plan: &Plan, why: Failure) -> Failure {
     match why {
-        Failure::Failed(message) => {
-            Failure::Failed(format!("{} {} round {}: {message}", plan.scenario.name, plan.mode, plan.round + 1))
-        }
+        Failure::Failed(message) => Failure::Failed(format!(
+            "{} {} round {}: {message}",
+            plan.scenario.name,
+            plan.mode,
+            plan.round + 1
+        )),
         Failure::Interrupted => Failure::Interrupted,
     }
 }

@@ -49,7 +49,8 @@ mod tests {
     #[test]
     fn a_seed_decides_order_and_load_and_modes_of_a_round_share_theirs() {
         let seeds = |plans: &[Plan]| plans.iter().map(|plan| plan.seed).collect::<Vec<_>>();
-        let (one, again, other) = (plan(&Mode::quick(), 2, 7), plan(&Mode::quick(), 2, 7), plan(&Mode::quick(), 2, 8));
+        let (one, again, other) =
+            (plan(&Mode::quick(), 2, 7), plan(&Mode::quick(), 2, 7), plan(&Mode::quick(), 2, 8));
         assert_eq!((names(&one), seeds(&one)), (names(&again), seeds(&again)));
         assert_ne!(names(&one), names(&other));
         assert!(one.iter().all(|plan| plan.seed == seeds(&one)[30 * plan.round]));

@@ -39,8 +39,10 @@ pub struct Ratio {
 pub fn paired_ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
     let logs: Vec<f64> = pairs.iter().map(|(a, b)| (b / a).ln()).collect();
     let rank = wilcoxon_rank(logs.len())?;
-    let mut walsh: Vec<f64> =
-        (0..logs.len()).flat_map(|i| (i..logs.len()).map(move |j| (i, j))).map(|(i, j)| (logs[i] + logs[j]) / 2.0).collect();
+    let mut walsh: Vec<f64> = (0..logs.len())
+        .flat_map(|i| (i..logs.len()).map(move |j| (i, j)))
+        .map(|(i, j)| (logs[i] + logs[j]) / 2.0)
+        .collect();
     walsh.sort_by(f64::total_cmp);
     Some(Ratio {
         estimate: median(&walsh).exp(),

@@ -23,8 +23,9 @@ impl Store {
         if dir.join("results.json").exists() {
             return Err(format!("{} already holds results; give another folder with --out", dir.display()));
         }
-        fs::create_dir_all(dir.join("raw"))
-            .map_err(|error| format!("cannot make {}: {error}; give another folder with --out", dir.display()))?;
+        fs::create_dir_all(dir.join("raw")).map_err(|error| {
+            format!("cannot make {}: {error}; give another folder with --out", dir.display())
+        })?;
         Ok(Self { dir })
     }
 

@@ -79,7 +79,8 @@ impl<'a> Summary<'a> {
 
     /// CPU time per message, the mean over the rounds. `None` without messages.
     pub fn cpu_ns_per_message(&self) -> Option<f64> {
-        let costs: Vec<f64> = self.loads().map(|load| load.cpu_ns_per_message).filter(|&cost| cost > 0.0).collect();
+        let costs: Vec<f64> =
+            self.loads().map(|load| load.cpu_ns_per_message).filter(|&cost| cost > 0.0).collect();
         (!costs.is_empty()).then(|| costs.iter().sum::<f64>() / costs.len() as f64)
     }
 }

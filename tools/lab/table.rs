@@ -269,10 +269,18 @@ mod tests {
         let table = render(&fixture::results(), Style::Plain);
         let lines: Vec<Vec<char>> = table.lines().map(|line| line.chars().collect()).collect();
         let title: String = lines[1].iter().collect();
-        let at = title.chars().collect::<Vec<_>>().windows(5).position(|w| w.iter().collect::<String>() == "disp.");
+        let at = title
+            .chars()
+            .collect::<Vec<_>>()
+            .windows(5)
+            .position(|w| w.iter().collect::<String>() == "disp.");
         let end = at.unwrap() + 5;
         for line in &lines[2..] {
-            assert!(line[end - 1].is_ascii_digit() && line[end] == ' ', "{}", line.iter().collect::<String>());
+            assert!(
+                line[end - 1].is_ascii_digit() && line[end] == ' ',
+                "{}",
+                line.iter().collect::<String>()
+            );
         }
     }
 
@@ -294,7 +302,10 @@ mod tests {
     #[test]
     fn too_few_samples_are_a_dash() {
         assert_eq!(millis(None), "–");
-        assert_eq!([9_994_000, 12_340_000, 1_234_000_000].map(|ns| millis(Some(ns))), ["9.99", "12.3", "1234"]);
+        assert_eq!(
+            [9_994_000, 12_340_000, 1_234_000_000].map(|ns| millis(Some(ns))),
+            ["9.99", "12.3", "1234"]
+        );
     }
 
     #[test]

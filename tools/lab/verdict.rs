@@ -98,7 +98,11 @@ fn packed(spreads: &[Spread]) -> Option<String> {
 
 fn even(spreads: &[Spread]) -> Option<String> {
     let each = listed(spreads, Balanced::BetterThanChance, |spread| {
-        format!("{} (the fullest worker had {} above its share)", spread.name, percent(spread.balance.max_over_mean - 1.0))
+        format!(
+            "{} (the fullest worker had {} above its share)",
+            spread.name,
+            percent(spread.balance.max_over_mean - 1.0)
+        )
     })?;
     Some(format!("Even, better than chance: {each}."))
 }
@@ -106,9 +110,14 @@ fn even(spreads: &[Spread]) -> Option<String> {
 fn chance(spreads: &[Spread]) -> Option<String> {
     let each = listed(spreads, Balanced::ByChance, |spread| {
         let over = percent(spread.balance.max_over_mean - 1.0);
-        format!("{} (dispersion {:.2}, fullest worker {over} above its share)", spread.name, spread.balance.dispersion)
+        format!(
+            "{} (dispersion {:.2}, fullest worker {over} above its share)",
+            spread.name, spread.balance.dispersion
+        )
     })?;
-    Some(format!("As coin flips would have it, where dispersion is 1: {each}; what the hash gives is luck, and blind to load."))
+    Some(format!(
+        "As coin flips would have it, where dispersion is 1: {each}; what the hash gives is luck, and blind to load."
+    ))
 }
 
 fn listed(spreads: &[Spread], verdict: Balanced, one: impl Fn(&Spread) -> String) -> Option<String> {
@@ -118,13 +127,13 @@ fn listed(spreads: &[Spread], verdict: Balanced, one: impl Fn(&Spread) -> String
 
 /// Where several workers wake for one connection, their context switches tell.
 fn herd(results: &Results) -> Option<String> {
-    let cost = |accept| Summary::of(results, scenario::ALL[0].name, |mode| is_of(mode, accept)).switches_per_accept();
+    let cost = |accept| {
+        Summary::of(results, scenario::ALL[0].name, |mode| is_of(mode, accept)).switches_per_accept()
+    };
     let costs: Vec<(AcceptMode, f64)> =
         accepts(results).into_iter().filter_map(|accept| Some((accept, cost(accept)?))).collect();
-    let (lowest, most) = (
-        costs.iter().min_by(|a, b| a.1.total_cmp(&b.1))?,
-        costs.iter().max_by(|a, b| a.1.total_cmp(&b.1))?,
-    );
+    let (lowest, most) =
+        (costs.iter().min_by(|a, b| a.1.total_cmp(&b.1))?, costs.iter().max_by(|a, b| a.1.total_cmp(&b.1))?);
     // Below this, it's the acceptor's hand-over or the noise of the start, not a herd.
     if most.1 < 1.25 * lowest.1 {
         return None;
@@ -151,8 +160,12 @@ fn tail(results: &Results, scenario: &Scenario) -> Option<String> {
         match order(&p99s_ns, &base_p99s_ns) {
             _ if summary.overload().is_some() => clauses.extend(overload(accept, &summary)),
             Order::Below => clauses.push(format!("{accept} is lower in every run ({})", range_ms(&p99s_ns)?)),
-            Order::Above => clauses.push(format!("{accept} is higher in every run ({})", range_ms(&p99s_ns)?)),
-            Order::Unsettled => unsettled.extend(range_ms(&p99s_ns).map(|range| format!("{accept} ({range})"))),
+            Order::Above => {
+                clauses.push(format!("{accept} is higher in every run ({})", range_ms(&p99s_ns)?))
+            }
+            Order::Unsettled => {
+                unsettled.extend(range_ms(&p99s_ns).map(|range| format!("{accept} ({range})")))
+            }
         }
     }
     if !unsettled.is_empty() {
@@ -180,7 +193,10 @@ fn rarity(luck: f64, runs: usize) -> String {
 fn overload(accept: AcceptMode, summary: &Summary) -> Option<String> {
     let share = summary.overload()?;
     let (all, over) = (summary.loads().count(), summary.loads().filter(|load| load.overloaded).count());
-    Some(format!("{accept} is OVERLOADED in {over} of {all} runs (at worst it answered {} of the load)", percent(share)))
+    Some(format!(
+        "{accept} is OVERLOADED in {over} of {all} runs (at worst it answered {} of the load)",
+        percent(share)
+    ))
 }
 
 /// Level against edge: each accept mode and round is a pair under the same load, so there is an interval.
@@ -289,7 +305,9 @@ mod tests {
         assert!(text(&verdicts, "packed").contains("exclusive gave 100 % of the connections to one worker"));
         assert!(text(&verdicts, "even").contains("rotate (the fullest worker had 0 % above its share)"));
         assert!(text(&verdicts, "chance").contains("private (dispersion 0."));
-        assert!(text(&verdicts, "herd").starts_with("An accept costs the server most context switches in shared"));
+        assert!(
+            text(&verdicts, "herd").starts_with("An accept costs the server most context switches in shared")
+        );
     }
 
     #[test]
@@ -300,7 +318,11 @@ mod tests {
         assert!(light.contains("no difference seen for shared") && light.contains("rotate"), "{light}");
         let busy = text(&verdicts, "busy");
         assert!(busy.contains("exclusive is OVERLOADED in 4 of 4 runs (at worst it answered 38 %"), "{busy}");
-        assert!(text(&verdicts, "triggers").ends_with("no difference seen."), "{}", text(&verdicts, "triggers"));
+        assert!(
+            text(&verdicts, "triggers").ends_with("no difference seen."),
+            "{}",
+            text(&verdicts, "triggers")
+        );
     }
 
     #[test]
@@ -309,7 +331,10 @@ mod tests {
         results.trials.retain(|trial| trial.round == 0);
         let verdicts = all(&results);
         let light = text(&verdicts, "light");
-        assert!(light.contains("no difference seen for") && light.contains("nothing can be settled"), "{light}");
+        assert!(
+            light.contains("no difference seen for") && light.contains("nothing can be settled"),
+            "{light}"
+        );
         assert!(!light.contains("in every run"), "{light}");
     }
 

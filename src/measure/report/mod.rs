@@ -7,12 +7,12 @@
 //! `build` makes a report from what workers hand out, `read` from a file; `text` shows it.
 
 pub mod build;
+pub mod date;
 pub mod histogram;
 pub mod named;
 pub mod read;
 pub(crate) mod round;
 
-mod date;
 mod machine;
 
 pub use build::{ListenerInfo, RunInfo, ServiceInfo};

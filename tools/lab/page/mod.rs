@@ -82,12 +82,16 @@ fn spreads(results: &Results, scenario: &Scenario) -> String {
     // Triggers one below the other, so that each accept mode is a column.
     let mut modes: Vec<&String> = results.modes.iter().collect();
     modes.sort_by_key(|mode| mode.split('/').nth(1) != Some("level"));
-    let panels = modes.into_iter().filter_map(|mode| Some((mode.as_str(), bars::panel(results, scenario.name, mode)?)));
+    let panels = modes
+        .into_iter()
+        .filter_map(|mode| Some((mode.as_str(), bars::panel(results, scenario.name, mode)?)));
     section(&format!("Who gets the connections: {}", scenario.heading()), &note, panels)
 }
 
 fn spectra(results: &Results, scenario: &Scenario) -> String {
-    let Some(spectra) = Spectra::new(results, scenario.name, scenario.heading()) else { return String::new() };
+    let Some(spectra) = Spectra::new(results, scenario.name, scenario.heading()) else {
+        return String::new();
+    };
     let note = "Response time from the moment when a message was due, all rounds merged. Solid: level; dashed: edge; \
                 grey: the other modes. A curve ends where fewer than ten samples lie beyond.";
     let mut accepts: Vec<&str> = results.modes.iter().map(|mode| bars::accept(mode)).collect();
@@ -132,11 +136,15 @@ fn strips(results: &Results) -> String {
 }
 
 fn table(results: &Results) -> String {
-    let mut html = String::from("<section>\n<h2>The figures</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>");
+    let mut html = String::from(
+        "<section>\n<h2>The figures</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>",
+    );
     let loads: Vec<&Scenario> = scenario::ALL.into_iter().filter(|scenario| scenario.has_load()).collect();
     let spaced = scenario::ALL[0];
     let mut headings: Vec<String> =
-        ["mode", "connections per worker", "dispersion", "than chance", "switches per accept"].map(str::to_owned).to_vec();
+        ["mode", "connections per worker", "dispersion", "than chance", "switches per accept"]
+            .map(str::to_owned)
+            .to_vec();
     for scenario in &loads {
         for figure in ["p50, ms", "p99, ms", "answered of offered", "CPU per message, µs"] {
             headings.push(format!("{}: {figure}", scenario.name));
@@ -191,20 +199,30 @@ fn load_cells(summary: &Summary) -> Vec<String> {
 /// Settings, machine, disturbances: what a reader needs before he believes any of it.
 fn circumstances(results: &Results) -> String {
     let machine = &results.machine;
-    let lags: Vec<u64> =
-        results.trials.iter().filter_map(|trial| trial.load.as_ref()).map(|load| load.send_lag_p99_ns).collect();
+    let lags: Vec<u64> = results
+        .trials
+        .iter()
+        .filter_map(|trial| trial.load.as_ref())
+        .map(|load| load.send_lag_p99_ns)
+        .collect();
     let mut rows = vec![
         ("command", results.command.clone()),
         ("started", results.started.clone()),
         ("seed", results.seed.to_string()),
-        ("trials", format!("{} of {}, shuffled within each round", results.trials.len(), results.trials_planned)),
+        (
+            "trials",
+            format!("{} of {}, shuffled within each round", results.trials.len(), results.trials_planned),
+        ),
         ("machine", format!("{} cores, {}", machine.cpus, machine.cpu_model)),
         ("kernel", machine.kernel.clone()),
         ("clocksource, governor", format!("{}, {}", machine.clocksource, machine.governor)),
         ("net.core.somaxconn", machine.somaxconn.clone()),
         ("stolen by the hypervisor", format!("{} % of the CPU time", machine.steal_percent)),
         ("accept queue overflows", machine.listen_overflows.to_string()),
-        ("client's own lateness", format!("p99 {} ms in the worst trial", millis(lags.iter().copied().max()))),
+        (
+            "client's own lateness",
+            format!("p99 {} ms in the worst trial", millis(lags.iter().copied().max())),
+        ),
         ("clients and server", verdict::agreement(results).unwrap_or_else(|warning| warning)),
     ];
     if results.contended {
@@ -217,8 +235,10 @@ fn circumstances(results: &Results) -> String {
         ));
     }
     rows.extend(results.scenarios.iter().map(|scenario| (scenario.name, scenario.parameters.clone())));
-    let rows: String =
-        rows.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value))).collect();
+    let rows: String = rows
+        .iter()
+        .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)))
+        .collect();
     format!("<section>\n<h2>Circumstances</h2>\n<dl>\n{rows}</dl>\n</section>\n")
 }
 
@@ -250,8 +270,11 @@ mod tests {
     #[test]
     fn every_element_that_is_opened_is_closed() {
         let page = render(&fixture::results());
-        for element in ["main", "section", "figure", "svg", "title", "table", "tr", "td", "th", "dl", "div", "ul", "text"] {
-            let opened = page.matches(&format!("<{element}>")).count() + page.matches(&format!("<{element} ")).count();
+        for element in [
+            "main", "section", "figure", "svg", "title", "table", "tr", "td", "th", "dl", "div", "ul", "text",
+        ] {
+            let opened =
+                page.matches(&format!("<{element}>")).count() + page.matches(&format!("<{element} ")).count();
             assert_eq!(opened, page.matches(&format!("</{element}>")).count(), "{element}");
         }
     }

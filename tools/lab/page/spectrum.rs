@@ -44,7 +44,8 @@ impl Spectra {
             let points = points(&summary.latency()?);
             Some(Curve { mode: mode.clone(), overloaded: summary.overload().is_some(), points })
         };
-        let curves: Vec<Curve> = results.modes.iter().filter_map(curve).filter(|c| c.points.len() > 1).collect();
+        let curves: Vec<Curve> =
+            results.modes.iter().filter_map(curve).filter(|c| c.points.len() > 1).collect();
         let all = || curves.iter().flat_map(|curve| &curve.points);
         let range = |low: f64, high: f64, value: f64| (low.min(value), high.max(value));
         let (low, high) = all().fold((f64::INFINITY, 0.0), |(low, high), &(_, ms)| range(low, high, ms));
@@ -54,7 +55,8 @@ impl Spectra {
 
     /// The panel of one accept mode: level solid, edge dashed.
     pub fn panel(&self, of: &str) -> Option<String> {
-        let (own, others): (Vec<&Curve>, Vec<_>) = self.curves.iter().partition(|curve| accept(&curve.mode) == of);
+        let (own, others): (Vec<&Curve>, Vec<_>) =
+            self.curves.iter().partition(|curve| accept(&curve.mode) == of);
         if own.is_empty() {
             return None;
         }
@@ -65,12 +67,15 @@ impl Spectra {
         for ms in decade_ticks(self.domain_ms) {
             frame.y_tick(y.at(ms), &format!("{ms}"), "grid");
         }
-        for (rarity, text) in [(1.0, "0"), (2.0, "50"), (10.0, "90"), (100.0, "99"), (1e3, "99.9"), (1e4, "99.99")] {
+        for (rarity, text) in
+            [(1.0, "0"), (2.0, "50"), (10.0, "90"), (100.0, "99"), (1e3, "99.9"), (1e4, "99.99")]
+        {
             if rarity <= self.rarest {
                 frame.x_grid(x.at(rarity), text);
             }
         }
-        let place = |curve: &Curve| -> Vec<_> { curve.points.iter().map(|&(r, ms)| (x.at(r), y.at(ms))).collect() };
+        let place =
+            |curve: &Curve| -> Vec<_> { curve.points.iter().map(|&(r, ms)| (x.at(r), y.at(ms))).collect() };
         for curve in others {
             frame.svg.path("curve other", &place(curve), &curve.mode);
         }
@@ -79,7 +84,12 @@ impl Spectra {
             frame.svg.path(&format!("curve {of}{dash}"), &place(curve), &curve.mode);
         }
         if own.iter().any(|curve| curve.overloaded) {
-            frame.svg.text("warning", (frame.x_range().0 + 6.0, frame.top() + 12.0), Anchor::Start, "OVERLOADED");
+            frame.svg.text(
+                "warning",
+                (frame.x_range().0 + 6.0, frame.top() + 12.0),
+                Anchor::Start,
+                "OVERLOADED",
+            );
         }
         frame.titles("percentile of messages", "response time, ms");
         Some(frame.svg.finish())

@@ -42,7 +42,9 @@ pub fn chart(results: &Results, scenario: &str, heading: &str) -> Option<String>
         frame.svg.line("row", (LEFT, y), (frame.x_range().1, y));
         frame.svg.text("tick", (LEFT - 6.0, y + 3.5), Anchor::End, mode);
         for trial in &summary.trials {
-            let Some((load, ms)) = trial.load.as_ref().and_then(|load| Some((load, p99_ms(load)?))) else { continue };
+            let Some((load, ms)) = trial.load.as_ref().and_then(|load| Some((load, p99_ms(load)?))) else {
+                continue;
+            };
             let hollow = if load.overloaded || late(load) { " hollow" } else { "" };
             let tip = format!("{mode}, round {}: p99 {ms:.2} ms{}", trial.round + 1, remark(load));
             frame.svg.circle(&format!("dot {}{hollow}", accept(mode)), (x.at(ms), y), 4.5, &tip);

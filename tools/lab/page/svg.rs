@@ -31,14 +31,19 @@ impl Svg {
     /// A rectangle. A pointer that rests on it is told `tip`, if that isn't empty.
     pub fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) {
         self.shape(
-            &format!("rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\""),
+            &format!(
+                "rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\""
+            ),
             tip,
         );
     }
 
     /// A straight line.
     pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
-        self.shape(&format!("line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\""), "");
+        self.shape(
+            &format!("line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\""),
+            "",
+        );
     }
 
     /// A circle.
@@ -76,7 +81,9 @@ impl Svg {
     /// The drawing as an element of an HTML page.
     pub fn finish(self) -> String {
         let Self { width, height, label, body } = self;
-        format!("<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">{body}</svg>")
+        format!(
+            "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{label}\">{body}</svg>"
+        )
     }
 
     fn shape(&mut self, shape: &str, tip: &str) {

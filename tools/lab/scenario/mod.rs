@@ -72,7 +72,8 @@ impl Scenario {
 
     /// The client's flags.
     pub fn client_args(&self, settings: &Settings, seed: u64) -> Vec<String> {
-        let mut args: Vec<String> = ["--greet", "--json", "--connect-spacing", SPACING, "--seed"].map(str::to_owned).to_vec();
+        let mut args: Vec<String> =
+            ["--greet", "--json", "--connect-spacing", SPACING, "--seed"].map(str::to_owned).to_vec();
         args.push(seed.to_string());
         let more = match self.load {
             Load::ConnectOnly { connections } => {
@@ -106,7 +107,9 @@ impl Scenario {
     /// The parameters in words, for `list` and for the page.
     pub fn parameters(&self) -> String {
         match self.load {
-            Load::ConnectOnly { connections } => format!("{connections} connects, {SPACING} apart, then silence"),
+            Load::ConnectOnly { connections } => {
+                format!("{connections} connects, {SPACING} apart, then silence")
+            }
             Load::Open { rate } => format!(
                 "{CONNECTIONS} connections opened {SPACING} apart, {rate} messages/s in all (Poisson), each \
                  {SERVICE_MEAN_US} µs of blocking work on average (exponential)"
