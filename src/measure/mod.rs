@@ -8,6 +8,7 @@ pub mod balance;
 pub mod chance;
 pub mod counts;
 pub mod histograms;
+pub mod recorder;
 pub mod report;
 pub mod snapshot;
 

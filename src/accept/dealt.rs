@@ -1,0 +1,255 @@
+//! `dealt`: an acceptor thread with an epoll of its own hands sockets to the workers' mailboxes.
+//!
+//! It can be exact, because it counts what it has dealt: a worker's load is what it was given less what it
+//! has closed (from the board), so a connection that still lies in a mailbox counts. It costs a hop and a
+//! wakeup for each connection, and the acceptor is one core's work.
+//!
+//! When a mailbox is full, the next worker's is tried; when all are, the acceptor holds the connection and
+//! stops accepting: the accept queue fills, and the clients feel it. Nothing that was accepted is lost.
+
+use std::{io, sync::mpsc};
+
+use super::Target;
+use crate::{
+    config::{Deal, Options},
+    measure::AcceptorSnapshot,
+    runtime::{
+        board::Board,
+        intake::{Accepted, Intake, PAUSE_NS, Share},
+        mailbox::{Mailbox, Sender},
+        message::Message,
+        token::{Target as TokenTarget, Token},
+    },
+    sys::{
+        clock,
+        epoll::{Epoll, Events},
+        listen::ListenAddress,
+        socket::Socket,
+        usage,
+    },
+};
+
+/// Events of one wait: a listener each.
+const BATCH_MAX: usize = 64;
+/// How soon full mailboxes are tried again, in nanoseconds.
+const FULL_RETRY_NS: u64 = 1_000_000;
+
+/// Binds one listener for the acceptor.
+pub(super) fn bind(
+    target: &Target,
+    options: &Options,
+    intakes: &mut Vec<Intake>,
+) -> io::Result<ListenAddress> {
+    let listener = target.listen(options)?;
+    let address = listener.address().clone();
+    intakes.push(Intake::new(listener, intakes.len(), options.listen_trigger, Share::Own));
+    Ok(address)
+}
+
+/// What the acceptor can be told.
+pub enum Order {
+    /// Send a copy of your counts.
+    Snapshot(mpsc::Sender<AcceptorSnapshot>),
+    /// Deal what is queued, then end.
+    Stop,
+}
+
+/// The acceptor: its loop and what it owns.
+pub struct Acceptor {
+    epoll: Epoll,
+    intakes: Vec<Intake>,
+    orders: Mailbox<Order>,
+    dealer: Dealer,
+    accept_budget: usize,
+    counts: AcceptorSnapshot,
+    /// When the intakes that ran out of descriptors are tried again.
+    resume_ns: Option<u64>,
+    /// Accepted, and every mailbox was full.
+    held: Option<Socket>,
+    is_stopping: bool,
+}
+
+impl Acceptor {
+    /// An acceptor that has not begun; its intakes and its mailbox are registered in `epoll`.
+    pub fn new(
+        epoll: Epoll,
+        intakes: Vec<Intake>,
+        orders: Mailbox<Order>,
+        workers: Vec<Sender<Message>>,
+        board: Board,
+        options: &Options,
+    ) -> Self {
+        let dealt = vec![0; workers.len()];
+        Self {
+            epoll,
+            intakes,
+            orders,
+            dealer: Dealer { workers, board, dealt, next: 0, deal: options.deal },
+            accept_budget: options.accept_budget.unwrap_or(Options::ACCEPT_BUDGET),
+            counts: AcceptorSnapshot::default(),
+            resume_ns: None,
+            held: None,
+            is_stopping: false,
+        }
+    }
+
+    /// Runs until it is told to stop and has dealt what was queued.
+    pub fn run(mut self) -> AcceptorSnapshot {
+        let mut events = Events::with_capacity(BATCH_MAX);
+        while !self.is_stopping || self.held.is_some() {
+            self.wait(&mut events);
+            self.read_orders();
+            self.resume();
+            self.accept();
+        }
+        self.snapshot()
+    }
+
+    fn wait(&mut self, events: &mut Events) {
+        let timeout_ns = self.timeout_ns();
+        if self.epoll.wait(events, timeout_ns).is_err() {
+            unreachable!("epoll_wait on a live epoll fails only for bad arguments");
+        }
+        self.orders.awake();
+        self.counts.wakeups += u64::from(timeout_ns != Some(0) || !events.is_empty());
+        for index in 0..events.len() {
+            match Token::from_u64(events.get(index).0).target() {
+                TokenTarget::Listener(listener) => self.intakes[listener].noted = true,
+                _ => self.orders.bell().silence(),
+            }
+        }
+    }
+
+    fn timeout_ns(&self) -> Option<u64> {
+        if self.held.is_some() {
+            return Some(FULL_RETRY_NS);
+        }
+        if self.intakes.iter().any(|intake| intake.noted) || !self.orders.may_sleep() {
+            return Some(0);
+        }
+        self.resume_ns.map(|resume| resume.saturating_sub(clock::now_ns()))
+    }
+
+    fn read_orders(&mut self) {
+        while let Some(order) = self.orders.receive() {
+            match order {
+                // Whoever asked may have gone; then nobody misses the answer.
+                Order::Snapshot(reply) => drop(reply.send(self.snapshot())),
+                Order::Stop => {
+                    self.is_stopping = true;
+                    self.accept_budget = usize::MAX;
+                    self.intakes.iter_mut().for_each(|intake| intake.noted = true);
+                }
+            }
+        }
+    }
+
+    /// Intakes that were paused are entered again, and tried by the timer itself.
+    fn resume(&mut self) {
+        if self.resume_ns.is_none_or(|resume| clock::now_ns() < resume) {
+            return;
+        }
+        self.resume_ns = None;
+        for intake in &mut self.intakes {
+            intake.leave(&self.epoll);
+            if intake.enter(&self.epoll).is_err() {
+                self.resume_ns = Some(clock::now_ns() + PAUSE_NS);
+            }
+            intake.noted = true;
+        }
+    }
+
+    fn accept(&mut self) {
+        if let Some(socket) = self.held.take() {
+            self.deal(socket);
+        }
+        for index in 0..self.intakes.len() {
+            if self.intakes[index].noted {
+                self.accept_from(index);
+            }
+        }
+    }
+
+    fn accept_from(&mut self, index: usize) {
+        for _ in 0..self.accept_budget {
+            if self.held.is_some() {
+                return;
+            }
+            match self.intakes[index].accept(&self.epoll) {
+                Accepted::Session(socket) => {
+                    self.counts.accepted += 1;
+                    self.deal(socket);
+                }
+                Accepted::Gone => {}
+                Accepted::Empty => {
+                    self.counts.accept_eagain += 1;
+                    break;
+                }
+                Accepted::Exhausted => {
+                    self.counts.fd_limit += 1;
+                    self.intakes[index].leave(&self.epoll);
+                    self.resume_ns = Some(clock::now_ns() + PAUSE_NS);
+                    return;
+                }
+            }
+        }
+        self.intakes[index].settle(&self.epoll);
+    }
+
+    fn deal(&mut self, socket: Socket) {
+        if let Err(socket) = self.dealer.deal(socket) {
+            self.counts.mailbox_full += 1;
+            self.held = Some(socket);
+        }
+    }
+
+    fn snapshot(&self) -> AcceptorSnapshot {
+        let usage = usage::thread();
+        AcceptorSnapshot {
+            context_switches: usage.switches_voluntary + usage.switches_involuntary,
+            ..self.counts.clone()
+        }
+    }
+}
+
+/// Who gets the next connection.
+struct Dealer {
+    workers: Vec<Sender<Message>>,
+    board: Board,
+    dealt: Vec<u64>,
+    next: usize,
+    deal: Deal,
+}
+
+impl Dealer {
+    /// Gives a connection to a worker, or back, where every mailbox is full.
+    fn deal(&mut self, mut socket: Socket) -> Result<(), Socket> {
+        let first = self.choose();
+        for turn in 0..self.workers.len() {
+            let worker = (first + turn) % self.workers.len();
+            match self.workers[worker].send(Message::Adopt(socket)) {
+                Ok(()) => {
+                    self.dealt[worker] += 1;
+                    self.next = (worker + 1) % self.workers.len();
+                    return Ok(());
+                }
+                Err(Message::Adopt(back)) => socket = back,
+                Err(_) => unreachable!("a full mailbox gives back what it was given"),
+            }
+        }
+        Err(socket)
+    }
+
+    /// Ties go to the worker after the last one, never to the first of all.
+    fn choose(&self) -> usize {
+        let turn = (0..self.workers.len()).map(|turn| (self.next + turn) % self.workers.len());
+        match self.deal {
+            Deal::RoundRobin => self.next,
+            Deal::LeastLoaded => turn.min_by_key(|worker| self.load(*worker)).unwrap_or(0),
+        }
+    }
+
+    fn load(&self, worker: usize) -> u64 {
+        self.dealt[worker].saturating_sub(self.board.line(worker).closed())
+    }
+}

@@ -1,0 +1,9 @@
+//! The main thread: starts the workers, listens to signals, makes the reports, stops.
+//!
+//! It never touches a connection, and speaks to the workers by messages alone.
+
+pub mod notify;
+
+pub mod server;
+
+pub use server::{Running, Server};

@@ -1,0 +1,287 @@
+//! A server: bound, then running, then stopped.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    accept::{
+        self, Bound, Served,
+        dealt::{Acceptor, Order},
+    },
+    config::{AcceptMode, Address, Options},
+    measure::{AcceptorSnapshot, WorkerSnapshot},
+    runtime::{
+        board::Board,
+        intake::Intake,
+        mailbox::{Mailbox, Sender, mailbox},
+        message::Message,
+        service::Service,
+        token::Token,
+        topology::{self, Allowed, Topology},
+        worker::{Parts, Worker},
+    },
+    sys::{
+        Errno,
+        epoll::{Epoll, Interest},
+        eventfd::EventFd,
+        listen::ListenAddress,
+    },
+};
+
+/// How long to wait for a worker's answer, or for the acceptor to deal what is queued. A worker that blocks
+/// by wish (`--work block`) answers when its turn is over.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// A server whose addresses are bound: from here on clients can connect.
+pub struct Server {
+    options: Options,
+    topology: Topology,
+    bound: Bound,
+}
+
+impl Server {
+    /// Checks the options, chooses the cores and binds the addresses: all of them, or none.
+    ///
+    /// # Errors
+    /// A sentence: what was tried, on what, why it failed, what to do. Nothing was started.
+    pub fn bind(options: Options, addresses: &[Address]) -> Result<Self, String> {
+        options.validate()?;
+        let topology = Topology::plan(&options, &Allowed::read())?;
+        let bound = accept::bind(addresses, &options, &topology)?;
+        Ok(Self { options, topology, bound })
+    }
+
+    /// What is listened on, with real ports, in the order of the addresses.
+    pub fn served(&self) -> &[Served] {
+        &self.bound.served
+    }
+
+    /// Where the workers go.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// What whoever reads the report should know of how this runs.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.topology.warnings();
+        notes.extend(accept::notes(&self.options, &self.bound.served));
+        notes
+    }
+
+    /// Starts the workers. `make` makes the service of a worker, on its own thread.
+    ///
+    /// # Errors
+    /// A sentence, where the kernel refuses descriptors, memory or threads.
+    pub fn start<S: Service>(
+        self,
+        make: impl Fn(usize) -> S + Send + Clone + 'static,
+    ) -> Result<Running, String> {
+        let refused =
+            |error: Errno| format!("cannot set up the workers: {error}; raise `ulimit -n` or free memory");
+        let Bound { intakes, dealt, served } = self.bound;
+        let board = Board::new(self.topology.workers);
+        let ended = Arc::new(EventFd::new().map_err(refused)?);
+        // Registered here, one after the other: the order decides whom an exclusive listener prefers.
+        let mut parts = Vec::new();
+        let mut senders = Vec::new();
+        for (worker, intakes) in intakes.into_iter().enumerate() {
+            let (sender, mailbox) = mailbox().map_err(refused)?;
+            let (epoll, intakes) = register(intakes, &mailbox).map_err(refused)?;
+            let core = self.topology.core_of(worker);
+            parts.push(Parts { worker, core, epoll, intakes, mailbox, board: board.clone() });
+            senders.push(sender);
+        }
+        let mut running = Running { workers: Vec::new(), acceptor: None, ended, served };
+        for (parts, sender) in parts.into_iter().zip(&senders) {
+            let (make, options) = (make.clone(), self.options.clone());
+            let thread = running.spawn(format!("worker-{}", parts.worker), move || {
+                if let Some(core) = parts.core {
+                    topology::pin(core);
+                }
+                let service = make(parts.worker);
+                Worker::new(parts, service, &options).run()
+            })?;
+            running.workers.push(Handle { sender: sender.clone(), thread: Some(thread) });
+        }
+        if self.options.accept == AcceptMode::Dealt {
+            let (sender, orders) = mailbox().map_err(refused)?;
+            let (epoll, intakes) = register(dealt, &orders).map_err(refused)?;
+            let acceptor = Acceptor::new(epoll, intakes, orders, senders, board, &self.options);
+            let thread = running.spawn("acceptor".into(), move || acceptor.run())?;
+            running.acceptor = Some(Handle { sender, thread: Some(thread) });
+        }
+        Ok(running)
+    }
+}
+
+/// Puts listeners and mailbox into a fresh epoll.
+fn register<M>(mut intakes: Vec<Intake>, mailbox: &Mailbox<M>) -> Result<(Epoll, Vec<Intake>), Errno> {
+    let epoll = Epoll::new()?;
+    epoll.add(mailbox.bell(), Token::MAILBOX.to_u64(), Interest::READ)?;
+    for intake in &mut intakes {
+        intake.enter(&epoll)?;
+    }
+    Ok((epoll, intakes))
+}
+
+/// A server that runs. Dropping it stops it at once.
+pub struct Running {
+    workers: Vec<Handle<Message, WorkerSnapshot>>,
+    acceptor: Option<Handle<Order, AcceptorSnapshot>>,
+    ended: Arc<EventFd>,
+    served: Vec<Served>,
+}
+
+struct Handle<M, T> {
+    sender: Sender<M>,
+    thread: Option<JoinHandle<T>>,
+}
+
+/// What is left of a server that has stopped.
+pub struct Stopped {
+    /// The last records of the workers that ended well.
+    pub workers: Vec<WorkerSnapshot>,
+    /// The last records of the acceptor.
+    pub acceptor: Option<AcceptorSnapshot>,
+    /// How many threads panicked.
+    pub panicked: usize,
+}
+
+impl Running {
+    /// What is listened on, with real ports, in the order of the addresses.
+    pub fn served(&self) -> &[Served] {
+        &self.served
+    }
+
+    /// Readable when a thread has ended.
+    pub fn ended(&self) -> &EventFd {
+        &self.ended
+    }
+
+    /// Whether every worker has ended.
+    pub fn is_over(&self) -> bool {
+        self.workers.iter().all(Handle::is_finished)
+    }
+
+    /// Whether a worker or the acceptor has ended.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().any(Handle::is_finished)
+            || self.acceptor.as_ref().is_some_and(Handle::is_finished)
+    }
+
+    /// Copies of everybody's records. One that doesn't answer in time is left out.
+    pub fn snapshot(&self) -> (Vec<WorkerSnapshot>, Option<AcceptorSnapshot>) {
+        let (reply, answers) = mpsc::channel();
+        let asked =
+            self.workers.iter().filter(|worker| worker.send(Message::Snapshot(reply.clone()))).count();
+        let mut workers: Vec<_> = (0..asked).map_while(|_| answers.recv_timeout(ANSWER_WAIT).ok()).collect();
+        workers.sort_by_key(|snapshot| snapshot.worker);
+        let acceptor = self.acceptor.as_ref().and_then(|acceptor| {
+            let (reply, answer) = mpsc::channel();
+            acceptor.send(Order::Snapshot(reply));
+            answer.recv_timeout(ANSWER_WAIT).ok()
+        });
+        let acceptor = acceptor.map(|acceptor| with_queued(acceptor, &workers));
+        (workers, acceptor)
+    }
+
+    /// Tells everybody to stop; what has not ended after `drain` is cut off. May be said again, with less time.
+    pub fn stop(&mut self, drain: Duration) {
+        if let Some(acceptor) = &self.acceptor {
+            // First, so that each connection that it deals is in a mailbox before the worker's stop.
+            acceptor.send(Order::Stop);
+            acceptor.wait(ANSWER_WAIT);
+        }
+        for worker in &self.workers {
+            worker.send(Message::Stop { drain });
+        }
+    }
+
+    /// Waits for all threads to end, after [`Self::stop`].
+    pub fn join(mut self) -> Stopped {
+        let workers: Vec<_> = self.workers.iter_mut().map(Handle::join).collect();
+        let acceptor = self.acceptor.as_mut().map(Handle::join);
+        let panicked = workers.iter().filter(|worker| worker.is_none()).count();
+        let panicked = panicked + usize::from(matches!(acceptor, Some(None)));
+        let workers: Vec<_> = workers.into_iter().flatten().collect();
+        let acceptor = acceptor.flatten().map(|acceptor| with_queued(acceptor, &workers));
+        Stopped { workers, acceptor, panicked }
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        name: String,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<T>, String> {
+        let bell = RingOnDrop(Arc::clone(&self.ended));
+        let body = move || {
+            let _bell = bell;
+            run()
+        };
+        let refused =
+            |error| format!("cannot start thread {name}: {error}; raise `ulimit -u` or use fewer workers");
+        thread::Builder::new().name(name.clone()).spawn(body).map_err(refused)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_over() {
+            self.stop(Duration::ZERO);
+            self.workers.iter_mut().for_each(|worker| drop(worker.join()));
+        }
+        for Served { address, .. } in &self.served {
+            if let ListenAddress::Unix(file) = address {
+                file.unlink();
+            }
+        }
+    }
+}
+
+impl<M, T> Handle<M, T> {
+    /// Sends a message, unless the thread has ended; says whether.
+    fn send(&self, mut message: M) -> bool {
+        while !self.is_finished() {
+            match self.sender.send(message) {
+                Ok(()) => return true,
+                // Thousands of connections lie in it: the worker is busy with them.
+                Err(back) => message = back,
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+
+    fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn wait(&self, limit: Duration) {
+        let step = Duration::from_millis(1);
+        let steps = limit.as_millis();
+        (0..steps).take_while(|_| !self.is_finished()).for_each(|_| thread::sleep(step));
+    }
+
+    /// What the thread returned, or `None` where it panicked.
+    fn join(&mut self) -> Option<T> {
+        self.thread.take().and_then(|thread| thread.join().ok())
+    }
+}
+
+/// Tells the main thread that a thread has ended, by a panic too.
+struct RingOnDrop(Arc<EventFd>);
+
+impl Drop for RingOnDrop {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
+}
+
+/// What the acceptor has dealt and no worker had opened yet.
+fn with_queued(acceptor: AcceptorSnapshot, workers: &[WorkerSnapshot]) -> AcceptorSnapshot {
+    let opened: u64 = workers.iter().map(|worker| worker.counts.accepted).sum();
+    AcceptorSnapshot { queued: acceptor.accepted.saturating_sub(opened), ..acceptor }
+}

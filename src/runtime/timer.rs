@@ -1,0 +1,164 @@
+//! A coarse timer wheel that holds tokens; the deadlines are kept elsewhere.
+//!
+//! The deadline of a session lives in the session, so that moving it (an idle timeout is moved by each
+//! read) costs one store and never touches the wheel. The wheel holds one entry a session, filed under
+//! some moment not after its deadline; when that moment comes the owner looks: over, or filed again.
+//!
+//! Four levels of 64 slots (Varghese and Lauck, 'Hashed and Hierarchical Timing Wheels', SOSP 1987,
+//! scheme 6), 1.05 ms, 67 ms, 4.3 s and 275 s wide, with a bit a slot, so that the next moment is found
+//! without a walk. An entry is filed in the finest level whose span reaches it and comes out when its slot
+//! begins, up to a slot's width early; filing it again then finds a finer level. Beyond 4.9 hours it
+//! simply comes out early more often. `now` is an argument: nothing here reads a clock.
+
+const TICK_SHIFT: u32 = 20;
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+const LEVELS: usize = 4;
+
+/// Entries by the moment at which to look at them.
+pub struct Wheel<T> {
+    levels: [Level<T>; LEVELS],
+    /// The tick up to which entries have come out.
+    now_tick: u64,
+    len: usize,
+}
+
+struct Level<T> {
+    occupied: u64,
+    slots: [Vec<T>; SLOTS],
+}
+
+impl<T> Wheel<T> {
+    /// An empty wheel that starts at `now_ns`.
+    pub fn new(now_ns: u64) -> Self {
+        let level = || Level { occupied: 0, slots: std::array::from_fn(|_| Vec::new()) };
+        Self { levels: std::array::from_fn(|_| level()), now_tick: now_ns >> TICK_SHIFT, len: 0 }
+    }
+
+    /// Files an entry to come out not before `deadline_ns` less a slot's width, and, where the deadline is
+    /// within 67 ms, not before it. A deadline that has passed comes out at the next tick.
+    pub fn file(&mut self, deadline_ns: u64, entry: T) {
+        // Rounded up: coming out a tick late is a coarse timer, a tick early would be a wakeup for nothing.
+        let tick = deadline_ns.div_ceil(1 << TICK_SHIFT).max(self.now_tick + 1);
+        let level = (0..LEVELS - 1).find(|level| slots_ahead(*level, self.now_tick, tick) < SLOTS as u64);
+        let level = level.unwrap_or(LEVELS - 1);
+        let ahead = slots_ahead(level, self.now_tick, tick).min(SLOTS as u64 - 1);
+        let slot = ((self.now_tick >> (level as u32 * SLOT_BITS)) + ahead) as usize % SLOTS;
+        self.levels[level].occupied |= 1 << slot;
+        self.levels[level].slots[slot].push(entry);
+        self.len += 1;
+    }
+
+    /// When the next entry comes out, in the clock's nanoseconds; `None` where there is none.
+    pub fn next_ns(&self) -> Option<u64> {
+        if self.len == 0 {
+            return None;
+        }
+        (0..LEVELS).filter_map(|level| self.next_tick(level)).min().map(|tick| tick << TICK_SHIFT)
+    }
+
+    /// Takes out what is due at `now_ns` into `due`.
+    pub fn expire(&mut self, now_ns: u64, due: &mut Vec<T>) {
+        let now_tick = now_ns >> TICK_SHIFT;
+        if now_tick <= self.now_tick {
+            return;
+        }
+        for level in 0..LEVELS {
+            let shift = level as u32 * SLOT_BITS;
+            let (from, to) = (self.now_tick >> shift, now_tick >> shift);
+            // After a long sleep every slot has begun, once is enough.
+            for slot in (from + 1..=to).take(SLOTS) {
+                self.empty(level, slot as usize % SLOTS, due);
+            }
+        }
+        self.now_tick = now_tick;
+    }
+
+    fn empty(&mut self, level: usize, slot: usize, due: &mut Vec<T>) {
+        let level = &mut self.levels[level];
+        if level.occupied & 1 << slot != 0 {
+            level.occupied &= !(1 << slot);
+            self.len -= level.slots[slot].len();
+            due.append(&mut level.slots[slot]);
+        }
+    }
+
+    /// The tick at which the next occupied slot of a level begins.
+    fn next_tick(&self, level: usize) -> Option<u64> {
+        let shift = level as u32 * SLOT_BITS;
+        let current = self.now_tick >> shift;
+        // Bit 0 of the rotated mask is the slot after the current one.
+        let rotated = self.levels[level].occupied.rotate_right((current as u32 + 1) % SLOTS as u32);
+        (rotated != 0).then(|| (current + 1 + u64::from(rotated.trailing_zeros())) << shift)
+    }
+}
+
+/// How many slots of this level begin after `now_tick` and not after `tick`.
+fn slots_ahead(level: usize, now_tick: u64, tick: u64) -> u64 {
+    let shift = level as u32 * SLOT_BITS;
+    (tick >> shift) - (now_tick >> shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    proptest! {
+        /// Against an ordered map, with the owner's rule (over, or filed again): each deadline is told once,
+        /// never before its time, and at the first look after it plus a tick.
+        #[test]
+        fn deadlines_are_told_once_and_in_time(
+            start in 0u64..1 << 45,
+            deadlines in prop::collection::vec(0u64..20_000_000 * MS, 0..60),
+            steps in prop::collection::vec(1u64..3_000_000 * MS, 1..60),
+        ) {
+            let mut wheel = Wheel::new(start);
+            let mut model: BTreeMap<usize, u64> = BTreeMap::new();
+            for (id, after) in deadlines.iter().enumerate() {
+                wheel.file(start + after, id);
+                model.insert(id, start + after);
+            }
+            let mut now = start;
+            let mut due = Vec::new();
+            for step in steps {
+                now += step;
+                wheel.expire(now, &mut due);
+                for id in due.drain(..) {
+                    let deadline = model[&id];
+                    if deadline <= now {
+                        model.remove(&id);
+                    } else {
+                        wheel.file(deadline, id);
+                    }
+                }
+                let tick = 1u64 << TICK_SHIFT;
+                prop_assert!(model.values().all(|deadline| *deadline + tick > now), "a deadline was missed");
+                prop_assert_eq!(wheel.len, model.len());
+                let earliest = model.values().min();
+                prop_assert_eq!(wheel.next_ns().is_some(), earliest.is_some());
+                if let (Some(next), Some(earliest)) = (wheel.next_ns(), earliest) {
+                    prop_assert!(next > now && next <= *earliest + tick, "the next look comes too late");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_hour_takes_few_looks() {
+        let (mut wheel, mut due, mut looks) = (Wheel::new(0), Vec::new(), 0);
+        let deadline = 3_600_000 * MS;
+        wheel.file(deadline, ());
+        while let Some(next) = wheel.next_ns() {
+            looks += 1;
+            wheel.expire(next, &mut due);
+            due.drain(..).filter(|()| next < deadline).for_each(|()| wheel.file(deadline, ()));
+        }
+        assert!(looks <= 8, "{looks} wakeups for one idle hour");
+    }
+}

@@ -1,0 +1,563 @@
+//! The loop of one core.
+//!
+//! ```text
+//! wait for events             (block, spin, or spin and then block)
+//! note them                   mail · listeners · sessions to the ready list
+//! read the mail
+//! run each ready session      once, up to its budget; what still has work goes to the tail
+//! see to deadlines
+//! accept                      last, so that a busy worker takes less by itself
+//! free what has ended, publish on the board
+//! ```
+//! Events are collected before anything runs, so no turn sees half a batch. Everything here is the worker's
+//! own: it shares its line on the board, its mailbox, and nothing else. It blocks in epoll_wait alone.
+
+use crate::{
+    config::{Options, PollMode},
+    measure::{WorkerSnapshot, recorder::Recorder},
+    sys::{
+        clock,
+        epoll::{Epoll, Events, Readiness},
+        socket::Socket,
+        usage,
+    },
+};
+
+use super::{
+    backlog::Pool,
+    board::Board,
+    first_read::FirstRead,
+    intake::{Accepted, Intake, PAUSE_NS},
+    io::{Context, Io, Next},
+    link::{Link, NEVER_NS, Phase},
+    mailbox::Mailbox,
+    message::Message,
+    ready::ReadyList,
+    service::{Service, Turn},
+    table::Table,
+    timer::Wheel,
+    token::{Side, Target, Token},
+    trigger,
+};
+
+/// Events that one epoll_wait returns at most.
+const BATCH_MAX: usize = 512;
+/// The worker's read buffer, in bytes.
+const SCRATCH_LEN: usize = 64 << 10;
+
+/// A worker: its loop and everything that it owns.
+pub struct Worker<S: Service> {
+    service: S,
+    table: Table<Session<S::Session>>,
+    intakes: Vec<Intake>,
+    accept_budget: Option<usize>,
+    first_read: FirstRead,
+    mailbox: Mailbox<Message>,
+    has_mail: bool,
+    board: Board,
+    core: Option<usize>,
+    cx: Context,
+    events: Events,
+    scratch: Box<[u8]>,
+    due: Vec<(Token, u64)>,
+    poll: PollMode,
+    /// The end of the last iteration that did something.
+    idle_since_ns: u64,
+    busy_ns: u64,
+    accept_queue_max: u64,
+    /// Set by a stop: when what is left is cut off.
+    drain_until_ns: Option<u64>,
+}
+
+struct Session<T> {
+    link: Link,
+    state: T,
+}
+
+/// What a worker is made of, beside its service.
+pub struct Parts {
+    /// Its number, from 0.
+    pub worker: usize,
+    /// The core it will be pinned to.
+    pub core: Option<usize>,
+    /// Its epoll, in which its intakes and its mailbox are registered.
+    pub epoll: Epoll,
+    /// Its listeners.
+    pub intakes: Vec<Intake>,
+    /// Its mailbox.
+    pub mailbox: Mailbox<Message>,
+    /// Everyone's board.
+    pub board: Board,
+}
+
+impl<S: Service> Worker<S> {
+    /// A worker that has not begun.
+    pub fn new(parts: Parts, service: S, options: &Options) -> Self {
+        let now_ns = clock::now_ns();
+        let cx = Context {
+            epoll: parts.epoll,
+            trigger: options.trigger,
+            budget: options.budget,
+            worker: parts.worker,
+            now_ns,
+            is_draining: false,
+            recorder: Recorder::new(options.measure, now_ns),
+            pool: Pool::default(),
+            ready: ReadyList::default(),
+            wheel: Wheel::new(now_ns),
+            work: 0,
+        };
+        Self {
+            service,
+            table: Table::default(),
+            intakes: parts.intakes,
+            accept_budget: options.accept_budget,
+            first_read: FirstRead::default(),
+            mailbox: parts.mailbox,
+            has_mail: false,
+            board: parts.board,
+            core: parts.core,
+            cx,
+            events: Events::with_capacity(BATCH_MAX),
+            scratch: vec![0; SCRATCH_LEN].into_boxed_slice(),
+            due: Vec::new(),
+            poll: options.poll,
+            idle_since_ns: now_ns,
+            busy_ns: 0,
+            accept_queue_max: 0,
+            drain_until_ns: None,
+        }
+    }
+
+    /// Runs until a stop was asked for and every session has ended.
+    pub fn run(mut self) -> WorkerSnapshot {
+        while self.drain_until_ns.is_none() || !self.table.is_empty() || !self.mailbox.is_empty() {
+            self.iterate();
+        }
+        self.snapshot()
+    }
+
+    fn iterate(&mut self) {
+        if !self.wait() {
+            return;
+        }
+        let work_before = self.cx.work;
+        self.collect();
+        self.read_mail();
+        if !self.cx.ready.is_empty() {
+            self.accept_before_turns();
+        }
+        self.run_ready();
+        self.see_to_deadlines();
+        self.accept();
+        self.table.free_unlinked();
+        self.end_iteration(work_before);
+    }
+
+    /// Waits for events. `false`: there was nothing, and there is nothing to do.
+    fn wait(&mut self) -> bool {
+        let timeout_ns = self.timeout_ns();
+        let sleeps = timeout_ns != Some(0);
+        if sleeps {
+            self.board.line(self.cx.worker).waiting();
+        }
+        self.has_mail = false;
+        if let Err(error) = self.cx.epoll.wait(&mut self.events, timeout_ns) {
+            // EBADF, EFAULT, EINVAL: none can come of an epoll that lives.
+            unreachable!("epoll_wait on a live epoll: {error}");
+        }
+        self.mailbox.awake();
+        self.cx.now_ns = clock::now_ns();
+        let has_work = !self.events.is_empty()
+            || !self.cx.ready.is_empty()
+            || !self.mailbox.is_empty()
+            || self.intakes.iter().any(|intake| intake.noted);
+        let woke = !self.events.is_empty() || sleeps;
+        let is_due = self.cx.wheel.next_ns().is_some_and(|next| next <= self.cx.now_ns);
+        if !woke && !has_work && !is_due {
+            // A look in passing, by a worker that spins.
+            return false;
+        }
+        self.board.line(self.cx.worker).running(self.cx.now_ns);
+        self.cx.recorder.record(|histograms| &mut histograms.wait, self.cx.now_ns - self.idle_since_ns);
+        self.cx.recorder.record(|histograms| &mut histograms.batch, self.events.len() as u64);
+        self.cx.recorder.count(|counts| {
+            counts.wakeups += u64::from(woke);
+            counts.events += self.events.len() as u64;
+        });
+        true
+    }
+
+    /// How long to wait: not at all where there is work, nor while spinning; else until the next deadline.
+    fn timeout_ns(&self) -> Option<u64> {
+        if !self.cx.ready.is_empty() || self.intakes.iter().any(|intake| intake.noted) {
+            return Some(0);
+        }
+        let spin_ns = self.poll.spin_ns();
+        if spin_ns > 0 && self.cx.now_ns.saturating_sub(self.idle_since_ns) < spin_ns {
+            return Some(0);
+        }
+        if !self.mailbox.may_sleep() {
+            return Some(0);
+        }
+        self.cx.wheel.next_ns().map(|next| next.saturating_sub(self.cx.now_ns))
+    }
+
+    fn collect(&mut self) {
+        for index in 0..self.events.len() {
+            let (bits, readiness) = self.events.get(index);
+            let token = Token::from_u64(bits);
+            match token.target() {
+                Target::Mailbox => self.has_mail = true,
+                // An index beyond is of a listener that a stop has closed within this batch.
+                Target::Listener(listener) => {
+                    if let Some(intake) = self.intakes.get_mut(listener) {
+                        intake.noted = true;
+                    }
+                }
+                Target::Session(side) => self.note(token, side, readiness),
+            }
+        }
+    }
+
+    #[inline]
+    fn note(&mut self, token: Token, side: Side, readiness: Readiness) {
+        let Some(Session { link, .. }) = self.table.get_mut(token) else {
+            self.cx.recorder.counts.stale_events += 1;
+            return;
+        };
+        let half = link.half(side);
+        half.note(readiness);
+        if trigger::reported(self.cx.trigger, half, readiness) {
+            if let Some(socket) = &half.socket {
+                // Can't fail: epoll has just reported it.
+                let _ = self.cx.epoll.remove(socket);
+            }
+        }
+        if link.event_ns == 0 {
+            link.event_ns = self.cx.now_ns;
+        }
+        if !std::mem::replace(&mut link.queued, true) {
+            self.cx.ready.push(link.token);
+        }
+    }
+
+    /// Each session that is ready now, once. One that comes to the tail meanwhile waits for the next pass.
+    fn run_ready(&mut self) {
+        let ready = self.cx.ready.len();
+        if ready == 0 {
+            return;
+        }
+        let mut start_ns = self.clock_ns();
+        for _ in 0..ready {
+            let Some(token) = self.cx.ready.pop() else { break };
+            self.run_turn(token, start_ns);
+            let end_ns = self.clock_ns();
+            self.cx.recorder.record(|histograms| &mut histograms.turn, end_ns.saturating_sub(start_ns));
+            start_ns = end_ns;
+        }
+    }
+
+    fn run_turn(&mut self, token: Token, start_ns: u64) {
+        let Some(Session { link, state }) = self.table.get_mut(token) else {
+            // It ended after it was put in the list.
+            self.cx.recorder.counts.stale_events += 1;
+            return;
+        };
+        link.queued = false;
+        let event_ns = std::mem::take(&mut link.event_ns);
+        if event_ns != 0 {
+            let delay_ns = start_ns.saturating_sub(event_ns);
+            self.cx.recorder.record(|histograms| &mut histograms.event_delay, delay_ns);
+        }
+        let phase = link.phase;
+        let was_first_read = std::mem::take(&mut link.first_read);
+        let work_before = self.cx.work;
+        let mut io = Io::new(link, &mut self.cx);
+        io.flush();
+        let turn = match phase {
+            Phase::Open => {
+                let turn = self.service.turn(state, &mut io, &mut self.scratch);
+                let is_done = turn == Turn::Keep && io.is_draining() && io.is_quiet();
+                if is_done { self.service.drain(state, &mut io) } else { turn }
+            }
+            Phase::Flushing => Turn::Close,
+            Phase::Lingering => {
+                io.discard(&mut self.scratch);
+                Turn::Close
+            }
+        };
+        let next = io.conclude(turn);
+        if was_first_read {
+            self.first_read.tried(self.cx.work != work_before);
+        }
+        self.go_on(token, next);
+    }
+
+    #[inline]
+    fn go_on(&mut self, token: Token, next: Next) {
+        match next {
+            Next::Wait => {}
+            Next::Again => self.run_again(token),
+            Next::End => self.end(token, false),
+            Next::Reset => self.end(token, true),
+        }
+    }
+
+    fn run_again(&mut self, token: Token) {
+        let Some(Session { link, .. }) = self.table.get_mut(token) else { return };
+        if !std::mem::replace(&mut link.queued, true) {
+            self.cx.ready.push(token);
+        }
+    }
+
+    /// Ends a session: its sockets are closed, its token finds nobody from now on.
+    fn end(&mut self, token: Token, by_reset: bool) {
+        let Some(Session { link, .. }) = self.table.get_mut(token) else { return };
+        self.cx.work += 1;
+        let opened_ns = link.opened_ns;
+        for half in link.halves() {
+            if let Some(mut backlog) = half.backlog.take() {
+                self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
+                backlog.clear(&mut self.cx.pool);
+            }
+            match half.socket.take() {
+                Some(socket) if by_reset => socket.reset(),
+                socket => drop(socket),
+            }
+        }
+        self.table.unlink(token);
+        let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
+        self.cx.recorder.closed(opened_ns, now_ns);
+    }
+
+    fn open(&mut self, socket: Socket) {
+        let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
+        self.cx.recorder.opened(now_ns);
+        self.cx.work += 1;
+        let Some(token) = self.table.next_token() else {
+            // Four million sessions in one worker: refused, and counted.
+            self.cx.recorder.counts.errors.other += 1;
+            socket.reset();
+            return self.cx.recorder.closed(now_ns, now_ns);
+        };
+        let mut link = Link::new(token, socket, now_ns);
+        let tries = self.first_read.should_try() || self.cx.is_draining;
+        if tries {
+            link.half(Side::Client).readable = true;
+            link.first_read = true;
+            link.queued = true;
+            self.cx.ready.push(token);
+        }
+        let mut io = Io::new(&mut link, &mut self.cx);
+        let state = self.service.open(&mut io);
+        io.expect_client();
+        let next = if tries { Next::Wait } else { io.settle() };
+        self.table.insert(Session { link, state });
+        self.go_on(token, next);
+    }
+
+    /// In the sharing modes a wakeup is spent on one worker, and nobody else is told. If it has turns to run
+    /// first, the connection would wait behind them beside idle neighbours; so it takes one before.
+    fn accept_before_turns(&mut self) {
+        for index in 0..self.intakes.len() {
+            if self.intakes[index].noted && self.intakes[index].share().is_shared() {
+                self.accept_from(index, 1);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for index in 0..self.intakes.len() {
+            if self.intakes[index].noted {
+                let default =
+                    if self.intakes[index].share().is_shared() { 1 } else { Options::ACCEPT_BUDGET };
+                self.accept_from(index, self.accept_budget.unwrap_or(default));
+            }
+        }
+    }
+
+    fn accept_from(&mut self, index: usize, budget: usize) {
+        self.look_at_queue(index);
+        for _ in 0..budget {
+            match self.intakes[index].accept(&self.cx.epoll) {
+                Accepted::Session(socket) => self.open(socket),
+                Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
+                Accepted::Empty => {
+                    self.cx.recorder.count(|counts| counts.accept_eagain += 1);
+                    break;
+                }
+                Accepted::Exhausted => {
+                    self.cx.recorder.counts.errors.fd_limit += 1;
+                    self.intakes[index].leave(&self.cx.epoll);
+                    let retry_ns = self.cx.now_ns + PAUSE_NS;
+                    self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
+                    return;
+                }
+            }
+        }
+        self.intakes[index].settle(&self.cx.epoll);
+    }
+
+    fn look_at_queue(&mut self, index: usize) {
+        if self.cx.recorder.is_timing() {
+            let queued = self.intakes[index].listener().queue_len().unwrap_or(0);
+            self.accept_queue_max = self.accept_queue_max.max(u64::from(queued));
+        }
+    }
+
+    fn see_to_deadlines(&mut self) {
+        self.cx.wheel.expire(self.cx.now_ns, &mut self.due);
+        while let Some((token, filed_ns)) = self.due.pop() {
+            match token.target() {
+                Target::Session(_) => self.see_to_deadline(token, filed_ns),
+                Target::Listener(index) => self.accept_after_pause(index),
+                Target::Mailbox => self.cut_off_at(filed_ns),
+            }
+        }
+    }
+
+    fn see_to_deadline(&mut self, token: Token, filed_ns: u64) {
+        let Some(Session { link, state }) = self.table.get_mut(token) else { return };
+        if link.filed_ns != filed_ns {
+            // The deadline was moved forward and filed again; this entry is the old one.
+            return;
+        }
+        link.filed_ns = NEVER_NS;
+        let deadline_ns = link.deadline_ns;
+        if deadline_ns > self.cx.now_ns {
+            if deadline_ns != NEVER_NS {
+                Io::new(link, &mut self.cx).set_deadline_ns(deadline_ns);
+            }
+            return;
+        }
+        link.deadline_ns = NEVER_NS;
+        if link.phase != Phase::Open {
+            // It had its time to end in good order.
+            self.cx.recorder.counts.errors.timeout += u64::from(link.phase == Phase::Flushing);
+            return self.end(token, false);
+        }
+        let mut io = Io::new(link, &mut self.cx);
+        let turn = self.service.expire(state, &mut io);
+        // A session that is kept gets a turn, in which it asks for what it waits for.
+        let next = if turn == Turn::Keep { Next::Again } else { io.conclude(turn) };
+        self.cx.recorder.counts.errors.timeout += u64::from(turn != Turn::Keep);
+        self.go_on(token, next);
+    }
+
+    /// The pause of a listener is over. The timer itself accepts: an edge-triggered listener gets no event
+    /// when descriptors come free again.
+    fn accept_after_pause(&mut self, index: usize) {
+        let Some(intake) = self.intakes.get_mut(index) else { return };
+        if intake.enter(&self.cx.epoll).is_ok() {
+            intake.noted = true;
+        } else {
+            let retry_ns = self.cx.now_ns + PAUSE_NS;
+            self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
+        }
+    }
+
+    fn read_mail(&mut self) {
+        if self.has_mail {
+            self.mailbox.bell().silence();
+        }
+        while let Some(message) = self.mailbox.receive() {
+            self.cx.work += 1;
+            match message {
+                Message::Adopt(socket) => self.open(socket),
+                // Whoever asked may have gone; then nobody misses the answer.
+                Message::Snapshot(reply) => drop(reply.send(self.snapshot())),
+                Message::Stop { drain } => {
+                    let drain_ns = u64::try_from(drain.as_nanos()).unwrap_or(NEVER_NS);
+                    self.stop(self.cx.now_ns.saturating_add(drain_ns));
+                }
+            }
+        }
+    }
+
+    /// Takes what is queued, closes the listeners, and has each session end.
+    fn stop(&mut self, until_ns: u64) {
+        let first = !std::mem::replace(&mut self.cx.is_draining, true);
+        self.drain_until_ns = Some(until_ns);
+        self.cx.wheel.file(until_ns, (Token::MAILBOX, until_ns));
+        if until_ns <= self.cx.now_ns {
+            return self.cut_off_at(until_ns);
+        }
+        if first {
+            self.close_intakes();
+            for token in self.table.tokens() {
+                if let Some(Session { link, .. }) = self.table.get_mut(token) {
+                    Io::new(link, &mut self.cx).look_again();
+                }
+                self.run_again(token);
+            }
+        }
+    }
+
+    fn close_intakes(&mut self) {
+        for mut intake in std::mem::take(&mut self.intakes) {
+            loop {
+                match intake.accept(&self.cx.epoll) {
+                    Accepted::Session(socket) => self.open(socket),
+                    Accepted::Gone => {}
+                    Accepted::Empty | Accepted::Exhausted => break,
+                }
+            }
+            intake.leave(&self.cx.epoll);
+        }
+    }
+
+    /// Ends what the drain time has not ended; a later stop may have moved that time.
+    fn cut_off_at(&mut self, until_ns: u64) {
+        if self.drain_until_ns != Some(until_ns) {
+            return;
+        }
+        self.close_intakes();
+        for token in self.table.tokens() {
+            self.cx.recorder.counts.drain_cut += 1;
+            self.end(token, false);
+        }
+    }
+
+    fn end_iteration(&mut self, work_before: u64) {
+        self.cx.recorder.count(|counts| {
+            let worked = self.cx.work != work_before;
+            counts.spurious_wakeups += u64::from(!worked && !self.events.is_empty());
+        });
+        let end_ns = self.clock_ns();
+        let iteration_ns = end_ns.saturating_sub(self.cx.now_ns);
+        self.busy_ns += iteration_ns;
+        self.cx.recorder.record(|histograms| &mut histograms.iteration, iteration_ns);
+        self.idle_since_ns = end_ns;
+        let counts = &self.cx.recorder.counts;
+        let runnable = self.cx.ready.len() as u64;
+        self.board.line(self.cx.worker).publish(counts.active, counts.closed, runnable, self.busy_ns);
+    }
+
+    /// The time, where durations are recorded; else the iteration's.
+    #[inline]
+    fn clock_ns(&self) -> u64 {
+        if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns }
+    }
+
+    fn snapshot(&self) -> WorkerSnapshot {
+        let recorder = &self.cx.recorder;
+        let usage = usage::thread();
+        let mut counts = recorder.counts.clone();
+        counts.busy_ns = self.busy_ns;
+        counts.context_switches_voluntary = usage.switches_voluntary;
+        counts.context_switches_involuntary = usage.switches_involuntary;
+        counts.context_switches = usage.switches_voluntary + usage.switches_involuntary;
+        counts.cpu_ns = usage.cpu_ns;
+        let (active_avg, active_max) = recorder.active(self.cx.now_ns);
+        WorkerSnapshot {
+            worker: self.cx.worker,
+            core: self.core,
+            counts,
+            active_avg,
+            active_max,
+            accept_queue_max: self.accept_queue_max,
+            histograms: recorder.histograms().clone(),
+        }
+    }
+}
