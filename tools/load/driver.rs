@@ -1,0 +1,343 @@
+//! One thread of the generator: opens its connections, loads them, waits for the last answers.
+//!
+//! ```text
+//! open_all ─▶ gate (all threads) ─▶ drive: warm-up, measured window ─▶ drain ─▶ tally
+//!     drive = loop { issue what is due · reopen what is due · wait for events · a turn for each }
+//! ```
+//!
+//! Connections are edge-triggered, and the thread shares nothing but a counter that it writes once a batch.
+//! What happens on one connection is in `traffic`.
+
+use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, sync::atomic::Ordering::Relaxed};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags, epoll, poll},
+    fd::OwnedFd,
+    io,
+    time::Timespec,
+};
+
+use super::{
+    Live,
+    clock::{self, SECOND_NS},
+    gate::Gate,
+    pattern::Pattern,
+    plan::{End, Load, Plan},
+    schedule::Schedule,
+    tally::Tally,
+    timeline::Timeline,
+    traffic::{Connection, Token},
+};
+
+/// The most events of one epoll_wait.
+const EVENTS_MAX: usize = 512;
+
+/// The most connections of a thread on their way at once, so that opening thousands doesn't overflow the
+/// server's accept queue before it had a chance to run.
+const CONNECTING_MAX: usize = 64;
+
+/// How long a connection may take to be established (or, with `--connect-only --greet`, to be greeted).
+pub const CONNECT_TIMEOUT_NS: u64 = 10 * SECOND_NS;
+
+/// How long a thread sleeps at most: connect timeouts are looked for this often.
+const NAP_MAX_NS: u64 = SECOND_NS / 10;
+
+/// How long the last answers are waited for, beside a tenth of the measured time.
+const DRAIN_NS: u64 = 5 * SECOND_NS;
+
+/// With `--messages` a run ends when nothing was answered for this long.
+const SILENCE_MAX_NS: u64 = 30 * SECOND_NS;
+
+/// `--spin`: how long before a message is due the thread no longer sleeps. Sleeps overshoot by 50 to 100 µs.
+const SPIN_NS: u64 = 100_000;
+
+/// The most messages that are issued before answers are looked at again.
+const ISSUE_BUDGET: usize = 64;
+
+/// A thread's read buffer.
+const SCRATCH_LEN: usize = 256 << 10;
+
+/// One thread and all that it owns.
+pub struct Driver<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) pattern: &'a Pattern,
+    gate: &'a Gate,
+    live: &'a Live,
+    pub(super) thread: usize,
+    pub(super) epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+    pub(super) scratch: Vec<u8>,
+    pub(super) connections: Vec<Connection>,
+    /// Connections opened so far, failed ones included: each has a stream of its own.
+    pub(super) serial: u64,
+    /// When to open which connection again.
+    pub(super) retries: BinaryHeap<Reverse<(u64, Token)>>,
+    pub(super) timeline: Timeline,
+    /// Open loop: what is due.
+    schedule: Option<Schedule>,
+    /// Open loop: whose turn it is to carry a message.
+    next_slot: usize,
+    /// Measured messages that may yet be issued.
+    pub(super) left: u64,
+    /// Messages issued that have no answer.
+    pub(super) pending: u64,
+    /// Connections that haven't been settled: neither there nor failed, in the opening phase.
+    pub(super) unsettled: usize,
+    /// Connections on their way.
+    pub(super) connecting: usize,
+    /// When to look again for connections that take too long.
+    expiry_ns: u64,
+    pub(super) tally: Tally,
+    /// Messages answered, those of the warm-up included.
+    pub(super) answered: u64,
+    /// When the last of them was.
+    pub(super) answered_last_ns: u64,
+    /// When the last wait for events was over.
+    pub(super) woke_ns: u64,
+}
+
+impl<'a> Driver<'a> {
+    /// A thread with nothing open yet.
+    ///
+    /// # Errors
+    /// The kernel's, where it gives no epoll instance; the other threads are let go then.
+    pub fn new(
+        plan: &'a Plan,
+        pattern: &'a Pattern,
+        gate: &'a Gate,
+        live: &'a Live,
+        thread: usize,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).inspect_err(|_| {
+            gate.pass(0);
+        })?;
+        let connections = plan.share(plan.connections as u64, thread) as usize;
+        Ok(Self {
+            plan,
+            pattern,
+            gate,
+            live,
+            thread,
+            epoll,
+            events: Vec::with_capacity(EVENTS_MAX),
+            scratch: vec![0; SCRATCH_LEN],
+            connections: std::iter::repeat_with(Connection::default).take(connections).collect(),
+            serial: 0,
+            retries: BinaryHeap::new(),
+            timeline: Timeline::NOT_STARTED,
+            schedule: None,
+            next_slot: 0,
+            left: match plan.end {
+                End::AfterMessages(messages) => plan.share(messages, thread),
+                End::AfterNs(_) => u64::MAX,
+            },
+            pending: 0,
+            unsettled: connections,
+            connecting: 0,
+            expiry_ns: 0,
+            tally: Tally::new(plan.is_open_loop()),
+            answered: 0,
+            answered_last_ns: 0,
+            woke_ns: clock::now_ns(),
+        })
+    }
+
+    /// Does everything; what is left is what was seen.
+    pub fn run(mut self) -> Tally {
+        if let Some(core) = self.plan.core(self.thread) {
+            // `limits` has checked that the core may be used; unpinned, the run is still right.
+            core_affinity::set_for_current(core_affinity::CoreId { id: core });
+        }
+        // The default slack lets each timed sleep overshoot by 50 µs more. Kernels that refuse keep it.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        let opening_ns = clock::now_ns();
+        self.open_all(opening_ns);
+        let start_ns = self.gate.pass(self.tally.opened);
+        match (self.plan.load, start_ns) {
+            (Load::ConnectOnly, _) | (_, None) => {
+                self.tally.window_ns = Some((opening_ns, start_ns.unwrap_or(self.woke_ns)));
+                self.tally.cpu_ns = clock::thread_cpu_ns();
+            }
+            (_, Some(start_ns)) => {
+                self.drive(start_ns);
+                self.drain();
+            }
+        }
+        self.tally
+    }
+
+    /// Opens each connection once, and waits until it's there or has failed.
+    fn open_all(&mut self, opening_ns: u64) {
+        let (thread, threads, spacing_ns) =
+            (self.thread as u64, self.plan.threads as u64, self.plan.spacing_ns);
+        let due_ns = |slot: usize| {
+            opening_ns.saturating_add((slot as u64 * threads + thread).saturating_mul(spacing_ns))
+        };
+        let mut next = 0;
+        while self.unsettled > 0 {
+            while next < self.connections.len()
+                && self.connecting < CONNECTING_MAX
+                && due_ns(next) <= self.woke_ns
+            {
+                self.open(next);
+                next += 1;
+            }
+            self.retry_due();
+            let is_next_waiting = next < self.connections.len() && self.connecting < CONNECTING_MAX;
+            let next_ns = if is_next_waiting { due_ns(next) } else { u64::MAX };
+            self.step(next_ns.min(self.next_deadline_ns()));
+        }
+    }
+
+    /// The load: the warm-up, then the measured window.
+    fn drive(&mut self, start_ns: u64) {
+        self.timeline = Timeline::new(self.plan, start_ns);
+        self.answered_last_ns = start_ns;
+        if let Load::Open { rate_per_s, arrivals, .. } = self.plan.load {
+            let (share, span_ns) = ((self.thread, self.plan.threads), (start_ns, self.timeline.end_ns));
+            self.schedule = Some(Schedule::new(arrivals, rate_per_s, share, self.plan.seed, span_ns));
+        }
+        (0..self.connections.len()).for_each(|slot| self.resume(slot));
+        let mut cpu_from_ns = None;
+        while !self.is_over() {
+            if cpu_from_ns.is_none() && self.timeline.counts(self.woke_ns) {
+                cpu_from_ns = Some(clock::thread_cpu_ns());
+            }
+            self.issue_due();
+            self.retry_due();
+            self.step(self.next_deadline_ns());
+        }
+        let cpu_ns = clock::thread_cpu_ns();
+        self.tally.cpu_ns = cpu_ns - cpu_from_ns.unwrap_or(cpu_ns);
+    }
+
+    /// Waits for the answers that are missing; what has none by then is given up.
+    fn drain(&mut self) {
+        let end_ns = match self.plan.end {
+            End::AfterNs(_) => self.timeline.end_ns,
+            End::AfterMessages(_) => self.woke_ns,
+        };
+        let limit_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
+        while (self.pending > 0 || self.next_due_ns().is_some()) && self.woke_ns < limit_ns {
+            // Messages that were due before the end go out, however late.
+            self.issue_due();
+            self.retry_due();
+            self.step(self.next_deadline_ns().min(limit_ns));
+        }
+        let now_ns = clock::now_ns();
+        for connection in &mut self.connections {
+            connection.exchange.begin_all();
+            for message in connection.exchange.lose_begun() {
+                self.tally.give_up(&self.timeline, connection.group, message, now_ns);
+            }
+        }
+        let until_ns = match self.plan.end {
+            End::AfterNs(_) => end_ns,
+            End::AfterMessages(_) => self.answered_last_ns.max(self.timeline.counted_from_ns),
+        };
+        self.tally.window_ns = Some((self.timeline.counted_from_ns, until_ns));
+    }
+
+    /// Whether the measured window is over.
+    fn is_over(&self) -> bool {
+        self.woke_ns >= self.timeline.end_ns
+            || match self.plan.end {
+                End::AfterNs(_) => false,
+                End::AfterMessages(_) => {
+                    self.left == 0 || self.woke_ns >= self.answered_last_ns + SILENCE_MAX_NS
+                }
+            }
+    }
+
+    /// Whether a message may be issued at `now_ns`, by the end that was asked for.
+    pub(super) fn may_issue(&self, now_ns: u64) -> bool {
+        now_ns < self.timeline.end_ns && self.left > 0
+    }
+
+    /// When the next message of the schedule is due, if one is to come.
+    pub(super) fn next_due_ns(&self) -> Option<u64> {
+        self.schedule.as_ref().filter(|_| self.left > 0).and_then(Schedule::next_ns)
+    }
+
+    /// Open loop: gives each message that is due to a connection, in turn. A message goes out by a `send` of
+    /// its own even where several are due, as it would if the generator were never late.
+    fn issue_due(&mut self) {
+        for _ in 0..ISSUE_BUDGET {
+            let now_ns = clock::now_ns();
+            if self.next_due_ns().is_none() {
+                return;
+            }
+            let Some(due_ns) = self.schedule.as_mut().and_then(|schedule| schedule.take_due(now_ns)) else {
+                return;
+            };
+            let slot = self.next_slot;
+            self.next_slot = (slot + 1) % self.connections.len();
+            self.issue(slot, due_ns, now_ns - due_ns);
+            self.flush(slot, now_ns);
+        }
+    }
+
+    /// Opens again what failed a while ago.
+    fn retry_due(&mut self) {
+        while let Some(&Reverse((at_ns, token))) = self.retries.peek()
+            && at_ns <= self.woke_ns
+        {
+            self.retries.pop();
+            if self.connections[token.slot as usize].generation == token.generation {
+                self.resume(token.slot as usize);
+            }
+        }
+    }
+
+    /// When there is something to do, even if nothing happens.
+    fn next_deadline_ns(&self) -> u64 {
+        let retry_ns = self.retries.peek().map_or(u64::MAX, |Reverse((at_ns, _))| *at_ns);
+        let window_ns = if self.timeline.counts(self.woke_ns) {
+            self.timeline.end_ns
+        } else {
+            self.timeline.counted_from_ns
+        };
+        let window_ns = if window_ns <= self.woke_ns { u64::MAX } else { window_ns };
+        self.next_due_ns().unwrap_or(u64::MAX).min(retry_ns).min(window_ns)
+    }
+
+    /// Waits for events until `deadline_ns` at most, and gives each connection that has one its turn.
+    fn step(&mut self, deadline_ns: u64) {
+        let is_ready = self.sleep(deadline_ns);
+        self.events.clear();
+        if is_ready {
+            // EINTR is no event; anything else can't happen to an epoll instance of our own.
+            let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(0)));
+        }
+        self.woke_ns = clock::now_ns();
+        for index in 0..self.events.len() {
+            let event = self.events[index];
+            self.turn(Token::from_u64(event.data.u64()), event.flags);
+        }
+        if (self.connecting > 0 || self.unsettled > 0) && self.woke_ns >= self.expiry_ns {
+            self.expiry_ns = self.woke_ns + SECOND_NS;
+            self.expire_opening();
+        }
+        self.live.answered.store(self.answered, Relaxed);
+    }
+
+    /// Sleeps until there are events, or `deadline_ns`. Whether there may be events.
+    fn sleep(&mut self, deadline_ns: u64) -> bool {
+        let wait_ns = deadline_ns.saturating_sub(clock::now_ns()).min(NAP_MAX_NS);
+        let wait_ns = match self.plan.load {
+            Load::Open { spin: true, .. } => wait_ns.saturating_sub(SPIN_NS),
+            _ => wait_ns,
+        };
+        if wait_ns == 0 {
+            return true;
+        }
+        let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+        !matches!(poll(&mut fds, Some(&timespec(wait_ns))), Ok(0))
+    }
+}
+
+fn timespec(nanos: u64) -> Timespec {
+    // Both fit: a wait is at most NAP_MAX_NS.
+    Timespec { tv_sec: (nanos / SECOND_NS) as i64, tv_nsec: (nanos % SECOND_NS) as _ }
+}

@@ -1,0 +1,143 @@
+//! What a run is to do: the command line with its defaults decided and its address resolved.
+
+use std::time::Duration;
+
+use evenkeel::config::Address;
+
+use super::{args::Args, schedule::Arrivals, socket::Target};
+
+/// A run, decided.
+#[derive(Debug)]
+pub struct Plan {
+    /// The server, as it was typed.
+    pub address: Address,
+    /// The server, as it is connected to.
+    pub target: Target,
+    /// What the connections carry.
+    pub load: Load,
+    /// When to stop.
+    pub end: End,
+    /// How long the load runs before it is measured.
+    pub warmup_ns: u64,
+    /// Connections in all.
+    pub connections: usize,
+    /// Bytes of a message.
+    pub size: u64,
+    /// Messages after which a connection is replaced.
+    pub churn: Option<u64>,
+    /// Whether each connection starts with 16 bytes from the server.
+    pub greet: bool,
+    /// From one connection's opening to the next one's, before the load starts.
+    pub spacing_ns: u64,
+    /// How many share the connections.
+    pub threads: usize,
+    /// Where threads are pinned, in turn; empty where they aren't.
+    pub cores: Vec<usize>,
+    /// What bytes and due times are drawn from.
+    pub seed: u64,
+    /// Whether bytes are compared.
+    pub verify: bool,
+    /// How the report is printed.
+    pub json: bool,
+}
+
+/// What the connections carry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// The next message goes when the answer to an earlier one is there.
+    Closed {
+        /// Messages that a connection keeps in flight.
+        pipeline: usize,
+    },
+    /// Messages go when they are due.
+    Open {
+        /// In all.
+        rate_per_s: f64,
+        /// How the gaps are distributed.
+        arrivals: Arrivals,
+        /// Whether a thread spins before a message is due.
+        spin: bool,
+    },
+    /// Nothing; connections are opened and held.
+    ConnectOnly,
+}
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    /// When this much time was measured.
+    AfterNs(u64),
+    /// When this many measured messages were sent.
+    AfterMessages(u64),
+}
+
+impl Plan {
+    /// The largest message. The table of bytes is as long, and socket buffers are far smaller.
+    pub const SIZE_MAX: usize = 64 << 20;
+    /// The highest rate; far above what a machine does, and far below where gaps round to nothing.
+    pub const RATE_MAX_PER_S: f64 = 100_000_000.0;
+    /// The longest run.
+    pub const DURATION_MAX: Duration = Duration::from_secs(1_000 * 3_600);
+
+    /// Decides what `args` left open.
+    ///
+    /// # Errors
+    /// A sentence, where flags don't fit together or the address has no meaning.
+    pub fn new(args: Args) -> Result<Self, String> {
+        if args.threads > args.connections {
+            return Err(format!(
+                "{} threads have too little to do with --connections {}: use at most one thread a connection",
+                args.threads, args.connections
+            ));
+        }
+        let warmup = args.warmup.unwrap_or(Duration::from_secs(u64::from(args.messages.is_none())));
+        if warmup > Self::DURATION_MAX || args.connect_spacing > Self::DURATION_MAX {
+            return Err("a warm-up or a spacing of months is surely a slip: use seconds".to_owned());
+        }
+        Ok(Self {
+            target: Target::resolve(&args.address)?,
+            address: args.address,
+            load: match args.rate {
+                _ if args.connect_only => Load::ConnectOnly,
+                Some(rate_per_s) => Load::Open { rate_per_s, arrivals: args.arrivals, spin: args.spin },
+                None => Load::Closed { pipeline: args.pipeline },
+            },
+            end: match args.messages {
+                Some(messages) => End::AfterMessages(messages as u64),
+                None => End::AfterNs(nanos(args.duration)),
+            },
+            warmup_ns: nanos(warmup),
+            connections: args.connections,
+            size: args.size as u64,
+            churn: args.churn.map(|churn| churn as u64),
+            greet: args.greet,
+            spacing_ns: nanos(args.connect_spacing),
+            threads: args.threads,
+            cores: args.cores.map(|cores| cores.0).unwrap_or_default(),
+            seed: args.seed,
+            verify: !args.no_verify,
+            json: args.json,
+        })
+    }
+
+    /// What of `total` falls to `thread`; shares differ by one at most.
+    pub fn share(&self, total: u64, thread: usize) -> u64 {
+        let threads = self.threads as u64;
+        total / threads + u64::from((thread as u64) < total % threads)
+    }
+
+    /// Whether messages have due times.
+    pub fn is_open_loop(&self) -> bool {
+        matches!(self.load, Load::Open { .. })
+    }
+
+    /// The core of a thread, where it has one.
+    pub fn core(&self, thread: usize) -> Option<usize> {
+        self.cores.get(thread % self.cores.len().max(1)).copied()
+    }
+}
+
+/// Nanoseconds of a duration that [`Plan::DURATION_MAX`] bounds.
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}

@@ -1,0 +1,223 @@
+//! The report: what all threads saw, as numbers. `docs/load.md` says what each field means.
+
+use serde::Serialize;
+
+use super::{
+    clock::SECOND_NS,
+    histogram_json::HistogramJson,
+    plan::{End, Load, Plan},
+    tally::{Errors, Tally, histogram},
+};
+
+/// An open loop fell short where it achieved less than this part of what was offered.
+const ACHIEVED_MIN: f64 = 0.98;
+
+/// Messages that may be on their way at the end of a run without its having fallen short.
+const ON_THEIR_WAY: u64 = 10;
+
+/// A run's results; serialized, the JSON contract.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    schema: &'static str,
+    version: &'static str,
+    started: String,
+    /// The measured window.
+    pub duration_s: f64,
+    config: Config,
+    /// Measured messages that were answered.
+    pub messages: u64,
+    /// Measured messages that were issued: `messages + errors.timeout + lost`.
+    pub sent: u64,
+    /// Of these, how many went down with their connection.
+    pub lost: u64,
+    /// Answers a second within the window.
+    pub rate_per_s: f64,
+    /// Messages a second that were due within the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered_per_s: Option<f64>,
+    /// Whether the server, or the generator, did not keep up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fell_short: Option<bool>,
+    /// Of the messages, in one direction.
+    pub bytes: u64,
+    /// Established, the whole run.
+    pub connections: u64,
+    /// By kind, the whole run.
+    pub errors: Errors,
+    /// From due (closed loop: from sent) to answered.
+    pub latency: HistogramJson,
+    /// From sent to answered.
+    pub service_latency: HistogramJson,
+    /// From connect to established.
+    pub connect_latency: HistogramJson,
+    /// How late the generator itself was.
+    pub send_lag: HistogramJson,
+    /// What each worker did, where connections are greeted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_worker: Option<Vec<Worker>>,
+    /// The generator's own CPU time within the window, user and system.
+    pub cpu_s: f64,
+    /// The first failure, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_failure: Option<String>,
+}
+
+/// What one worker of the server did.
+#[derive(Debug, Serialize)]
+pub struct Worker {
+    /// Its number.
+    pub worker: u64,
+    /// Connections that it greeted, the whole run.
+    pub connections: u64,
+    /// Measured messages that it answered.
+    pub messages: u64,
+    /// Their latency.
+    pub latency: HistogramJson,
+}
+
+/// The run as it was asked for; what wasn't asked for isn't there.
+#[derive(Debug, Serialize)]
+struct Config {
+    address: String,
+    #[serde(rename = "loop")]
+    kind: &'static str,
+    connections: usize,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipeline: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrivals: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spin: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<u64>,
+    warmup_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    churn: Option<u64>,
+    greet: bool,
+    connect_spacing_s: f64,
+    threads: usize,
+    cores: Vec<usize>,
+    seed: u64,
+    verify: bool,
+}
+
+impl Report {
+    /// Sums up a run that began at `started`.
+    pub fn new(plan: &Plan, started: String, tally: Tally) -> Self {
+        let duration_s = tally.window_ns.map_or(0.0, |(from_ns, until_ns)| seconds(until_ns - from_ns));
+        let per_s = |count: u64| if duration_s > 0.0 { count as f64 / duration_s } else { 0.0 };
+        let mut latency = histogram();
+        tally.groups.iter().for_each(|group| latency += &group.latency);
+        let messages = tally.groups.iter().map(|group| group.messages).sum();
+        let is_open_loop = plan.is_open_loop();
+        let is_short = (tally.answered_in_window as f64) < ACHIEVED_MIN * tally.sent as f64
+            && tally.answered_in_window + ON_THEIR_WAY < tally.sent;
+        Self {
+            schema: "evenkeel-load/1",
+            version: env!("CARGO_PKG_VERSION"),
+            started,
+            duration_s,
+            config: Config::new(plan),
+            messages,
+            sent: tally.sent,
+            lost: tally.lost,
+            rate_per_s: per_s(tally.answered_in_window),
+            offered_per_s: is_open_loop.then(|| per_s(tally.sent)),
+            fell_short: is_open_loop.then_some(is_short),
+            bytes: messages * plan.size,
+            connections: tally.opened,
+            errors: tally.errors,
+            service_latency: nanos(tally.service.as_ref().unwrap_or(&latency)),
+            latency: nanos(&latency),
+            connect_latency: nanos(&tally.connect),
+            send_lag: nanos(&tally.lag),
+            by_worker: plan.greet.then(|| Worker::all(&tally)),
+            cpu_s: seconds(tally.cpu_ns),
+            first_failure: tally.first_failure,
+        }
+    }
+
+    /// Whether a byte was wrong or nothing could connect.
+    pub fn failed(&self) -> bool {
+        self.errors.mismatch > 0 || self.connections == 0
+    }
+
+    /// What a person should know even if only the exit status is looked at.
+    pub fn failures(&self, plan: &Plan) -> Vec<String> {
+        let why = self.first_failure.as_deref().unwrap_or("no reason was given");
+        match self {
+            Self { connections: 0, .. } => vec![format!("nothing could connect to {}: {why}", plan.address)],
+            Self { errors: Errors { mismatch: 1.., .. }, .. } => {
+                vec![format!(
+                    "{} connections carried wrong bytes; first failure: {why}",
+                    self.errors.mismatch
+                )]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Worker {
+    fn all(tally: &Tally) -> Vec<Self> {
+        let greeted = tally.groups.iter().filter_map(|group| group.worker.map(|worker| (worker, group)));
+        let mut workers: Vec<_> = greeted
+            .map(|(worker, group)| Self {
+                worker,
+                connections: group.connections,
+                messages: group.messages,
+                latency: nanos(&group.latency),
+            })
+            .collect();
+        workers.sort_by_key(|worker| worker.worker);
+        workers
+    }
+}
+
+impl Config {
+    fn new(plan: &Plan) -> Self {
+        let (kind, pipeline, open) = match plan.load {
+            Load::Closed { pipeline } => ("closed", Some(pipeline), None),
+            Load::Open { rate_per_s, arrivals, spin } => ("open", None, Some((rate_per_s, arrivals, spin))),
+            Load::ConnectOnly => ("connect-only", None, None),
+        };
+        let (duration_s, messages) = match plan.end {
+            _ if plan.load == Load::ConnectOnly => (None, None),
+            End::AfterNs(duration_ns) => (Some(seconds(duration_ns)), None),
+            End::AfterMessages(messages) => (None, Some(messages)),
+        };
+        Self {
+            address: plan.address.to_string(),
+            kind,
+            connections: plan.connections,
+            size: plan.size,
+            pipeline,
+            rate: open.map(|(rate_per_s, ..)| rate_per_s),
+            arrivals: open.map(|(_, arrivals, _)| arrivals.name()),
+            spin: open.map(|(.., spin)| spin),
+            duration_s,
+            messages,
+            warmup_s: seconds(plan.warmup_ns),
+            churn: plan.churn,
+            greet: plan.greet,
+            connect_spacing_s: seconds(plan.spacing_ns),
+            threads: plan.threads,
+            cores: plan.cores.clone(),
+            seed: plan.seed,
+            verify: plan.verify,
+        }
+    }
+}
+
+fn nanos(histogram: &hdrhistogram::Histogram<u64>) -> HistogramJson {
+    HistogramJson::new("ns", histogram)
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / SECOND_NS as f64
+}

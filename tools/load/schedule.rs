@@ -1,0 +1,140 @@
+//! When messages are due in open loop.
+//!
+//! The times follow from the rate and the seed alone; whatever the server does, or however late the generator
+//! is, they don't move. That is what makes the loop open. No clock is read here.
+
+use super::clock::SECOND_NS;
+
+/// How the gaps between two messages are distributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Exponential gaps: many independent users.
+    Poisson,
+    /// Equal gaps.
+    Uniform,
+}
+
+impl Arrivals {
+    /// The name that flags and reports share.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Poisson => "poisson",
+            Self::Uniform => "uniform",
+        }
+    }
+}
+
+/// The due times of one thread, in order.
+pub struct Schedule {
+    arrivals: Arrivals,
+    start_ns: u64,
+    end_ns: u64,
+    gap_ns: f64,
+    /// From `start_ns` to the next message, unrounded so that gaps below a nanosecond add up.
+    offset_ns: f64,
+    random: fastrand::Rng,
+}
+
+impl Schedule {
+    /// One of `threads` equal shares of `rate_per_s`, from `start_ns` until before `end_ns`.
+    pub fn new(
+        arrivals: Arrivals,
+        rate_per_s: f64,
+        (thread, threads): (usize, usize),
+        seed: u64,
+        (start_ns, end_ns): (u64, u64),
+    ) -> Self {
+        let gap_ns = SECOND_NS as f64 * threads as f64 / rate_per_s;
+        let random = fastrand::Rng::with_seed(seed ^ (thread as u64 + 1) << 32);
+        let mut schedule = Self { arrivals, start_ns, end_ns, gap_ns, offset_ns: 0.0, random };
+        schedule.offset_ns = match arrivals {
+            // A thread's share of a Poisson process is one itself.
+            Arrivals::Poisson => schedule.gap(),
+            // Threads take turns.
+            Arrivals::Uniform => gap_ns * thread as f64 / threads as f64,
+        };
+        schedule
+    }
+
+    /// When the next message is due, if there is one.
+    pub fn next_ns(&self) -> Option<u64> {
+        let next_ns = self.start_ns + self.offset_ns as u64;
+        (next_ns < self.end_ns).then_some(next_ns)
+    }
+
+    /// Takes the next message if it's due by now: the time when it was.
+    pub fn take_due(&mut self, now_ns: u64) -> Option<u64> {
+        let due_ns = self.next_ns().filter(|&due_ns| due_ns <= now_ns)?;
+        self.offset_ns += self.gap();
+        Some(due_ns)
+    }
+
+    fn gap(&mut self) -> f64 {
+        match self.arrivals {
+            // 1 - f64() is never 0, so the logarithm is finite.
+            Arrivals::Poisson => -(1.0 - self.random.f64()).ln() * self.gap_ns,
+            Arrivals::Uniform => self.gap_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN_NS: (u64, u64) = (5_000, 5_000 + 10 * SECOND_NS);
+
+    fn all(arrivals: Arrivals, rate: f64, share: (usize, usize)) -> Vec<u64> {
+        let mut schedule = Schedule::new(arrivals, rate, share, 42, SPAN_NS);
+        std::iter::from_fn(|| schedule.take_due(u64::MAX)).collect()
+    }
+
+    fn gaps(due_ns: &[u64]) -> Vec<f64> {
+        due_ns.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect()
+    }
+
+    #[test]
+    fn poisson_gaps_are_exponential() {
+        let due_ns = all(Arrivals::Poisson, 10_000.0, (0, 1));
+        // The count of 100,000 expected has a standard deviation of 316: five of them either way.
+        assert!((98_400..=101_600).contains(&due_ns.len()), "{}", due_ns.len());
+        let gaps = gaps(&due_ns);
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        // An exponential's deviation equals its mean, and 1/e of it lies beyond.
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.03, "{}", variance.sqrt() / mean);
+        let beyond = gaps.iter().filter(|&&gap| gap > mean).count() as f64 / gaps.len() as f64;
+        assert!((beyond - (-1.0f64).exp()).abs() < 0.01, "{beyond}");
+    }
+
+    #[test]
+    fn uniform_gaps_do_not_drift() {
+        let due_ns = all(Arrivals::Uniform, 3_000.0, (0, 1));
+        assert_eq!((due_ns.len(), due_ns[0]), (30_000, SPAN_NS.0));
+        assert!(gaps(&due_ns).iter().all(|gap| (333_333.0..=333_334.0).contains(gap)));
+    }
+
+    #[test]
+    fn threads_share_the_rate_and_take_turns() {
+        let mut merged: Vec<_> =
+            (0..3).flat_map(|thread| all(Arrivals::Uniform, 3_000.0, (thread, 3))).collect();
+        merged.sort_unstable();
+        assert_eq!(merged.len(), 30_000);
+        assert!(gaps(&merged).iter().all(|gap| (333_330.0..=333_340.0).contains(gap)));
+        let poisson: usize = (0..3).map(|thread| all(Arrivals::Poisson, 10_000.0, (thread, 3)).len()).sum();
+        assert!((98_400..=101_600).contains(&poisson), "{poisson}");
+        assert_ne!(all(Arrivals::Poisson, 3_000.0, (0, 3)), all(Arrivals::Poisson, 3_000.0, (1, 3)));
+    }
+
+    #[test]
+    fn lateness_moves_nothing() {
+        let punctual = all(Arrivals::Poisson, 1_000.0, (0, 1));
+        let mut schedule = Schedule::new(Arrivals::Poisson, 1_000.0, (0, 1), 42, SPAN_NS);
+        let mut late = Vec::new();
+        for now_ns in (0..=SPAN_NS.1).step_by(SECOND_NS as usize / 2) {
+            late.extend(std::iter::from_fn(|| schedule.take_due(now_ns)));
+        }
+        late.extend(std::iter::from_fn(|| schedule.take_due(u64::MAX)));
+        assert_eq!(punctual, late);
+    }
+}

@@ -1,0 +1,193 @@
+//! What a thread saw, and the sum over all threads.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::{exchange::Message, timeline::Timeline};
+
+/// The largest duration told apart, in nanoseconds; longer ones are recorded as this.
+const MAX_NS: u64 = 60_000_000_000;
+
+/// What was counted and recorded. Messages count by their due time: those of the warm-up are left out.
+/// Connections and errors count from the first connection on.
+pub struct Tally {
+    /// Messages issued in the measured window. `sent = answered + unanswered + lost`, when all is over.
+    pub sent: u64,
+    /// Of these, how many went down with their connection.
+    pub lost: u64,
+    /// Answers that came within the measured window, whenever their messages were sent: the throughput.
+    pub answered_in_window: u64,
+    /// Connections that were established.
+    pub opened: u64,
+    /// What went wrong, by kind.
+    pub errors: Errors,
+    /// Messages by the worker that answered them; the first group is for connections that told none.
+    pub groups: Vec<Group>,
+    /// From the actual sending to the answer. `None` in closed loop, where that is the latency itself.
+    pub service: Option<Histogram<u64>>,
+    /// From `connect` to the moment when the connection was known to be there.
+    pub connect: Histogram<u64>,
+    /// How late the generator turned to a message.
+    pub lag: Histogram<u64>,
+    /// CPU time within the measured window, user and system.
+    pub cpu_ns: u64,
+    /// The first and the last moment of the measured window.
+    pub window_ns: Option<(u64, u64)>,
+    /// The first failure of any kind, for people.
+    pub first_failure: Option<String>,
+}
+
+/// What went wrong, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Errors {
+    /// Attempts to connect that failed.
+    pub connect: u64,
+    /// Connections that broke.
+    pub reset: u64,
+    /// Messages without an answer when the run was over.
+    pub timeout: u64,
+    /// Connections on which a wrong byte came back, or more than was sent.
+    pub mismatch: u64,
+    /// Connections that the server ended while it owed bytes.
+    pub short: u64,
+}
+
+/// What one worker of the server did, as seen from here.
+pub struct Group {
+    /// Its number; `None` for connections that weren't greeted.
+    pub worker: Option<u64>,
+    /// Connections that it greeted.
+    pub connections: u64,
+    /// Messages that it answered.
+    pub messages: u64,
+    /// From due (closed loop: from sent) to answered.
+    pub latency: Histogram<u64>,
+}
+
+/// The group of connections that told no worker.
+pub const UNGREETED: usize = 0;
+
+/// An empty histogram with the bounds and the precision that all have here.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, MAX_NS, 3).expect("constant bounds that hdrhistogram accepts")
+}
+
+impl Tally {
+    /// An empty one.
+    pub fn new(is_open_loop: bool) -> Self {
+        Self {
+            sent: 0,
+            lost: 0,
+            answered_in_window: 0,
+            opened: 0,
+            errors: Errors::default(),
+            groups: vec![Group::new(None)],
+            service: is_open_loop.then(histogram),
+            connect: histogram(),
+            lag: histogram(),
+            cpu_ns: 0,
+            window_ns: None,
+            first_failure: None,
+        }
+    }
+
+    /// A message went to its connection, which was free to take it at `now_ns`.
+    pub fn issue(&mut self, timeline: &Timeline, due_ns: u64, lag_ns: u64) {
+        if timeline.counts(due_ns) {
+            self.sent += 1;
+            self.lag.saturating_record(lag_ns);
+        }
+    }
+
+    /// A message was answered.
+    pub fn answer(&mut self, timeline: &Timeline, group: usize, message: Message, now_ns: u64) {
+        self.answered_in_window += u64::from(timeline.measures(now_ns));
+        if timeline.counts(message.due_ns) {
+            let group = &mut self.groups[group];
+            group.messages += 1;
+            let service_ns = now_ns - message.sent_ns;
+            let latency_ns = match &mut self.service {
+                Some(service) => {
+                    service.saturating_record(service_ns);
+                    now_ns - message.due_ns
+                }
+                None => service_ns,
+            };
+            group.latency.saturating_record(latency_ns);
+        }
+    }
+
+    /// A message has no answer, and the run is over: its latency is at least what it waited so far. Left
+    /// out, the worst latencies would be those that nobody sees.
+    pub fn give_up(&mut self, timeline: &Timeline, group: usize, message: Message, now_ns: u64) {
+        if timeline.counts(message.due_ns) {
+            self.errors.timeout += 1;
+            self.groups[group].latency.saturating_record(now_ns - message.due_ns);
+        }
+    }
+
+    /// A message went down with its connection.
+    pub fn lose(&mut self, timeline: &Timeline, message: Message) {
+        self.lost += u64::from(timeline.counts(message.due_ns));
+    }
+
+    /// Keeps the first failure.
+    pub fn note(&mut self, failure: impl FnOnce() -> String) {
+        self.first_failure.get_or_insert_with(failure);
+    }
+
+    /// The group of `worker`.
+    pub fn group_of(&mut self, worker: u64) -> usize {
+        let known = self.groups.iter().position(|group| group.worker == Some(worker));
+        known.unwrap_or_else(|| {
+            self.groups.push(Group::new(Some(worker)));
+            self.groups.len() - 1
+        })
+    }
+
+    /// Adds another thread's.
+    pub fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.lost += other.lost;
+        self.answered_in_window += other.answered_in_window;
+        self.opened += other.opened;
+        self.errors.add(other.errors);
+        for group in other.groups {
+            let own = group.worker.map_or(UNGREETED, |worker| self.group_of(worker));
+            self.groups[own].add(&group);
+        }
+        if let (Some(service), Some(other)) = (&mut self.service, other.service) {
+            *service += other;
+        }
+        self.connect += other.connect;
+        self.lag += other.lag;
+        self.cpu_ns += other.cpu_ns;
+        self.window_ns = match (self.window_ns, other.window_ns) {
+            (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
+            (one, two) => one.or(two),
+        };
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+}
+
+impl Errors {
+    fn add(&mut self, other: Self) {
+        self.connect += other.connect;
+        self.reset += other.reset;
+        self.timeout += other.timeout;
+        self.mismatch += other.mismatch;
+        self.short += other.short;
+    }
+}
+
+impl Group {
+    fn new(worker: Option<u64>) -> Self {
+        Self { worker, connections: 0, messages: 0, latency: histogram() }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.messages += other.messages;
+        self.latency += &other.latency;
+    }
+}

@@ -1,0 +1,195 @@
+//! The report for people: tables that fit 80 columns, and sentences about what needs to be known before the
+//! figures are believed.
+
+use std::fmt::{self, Display, Formatter};
+
+use evenkeel::config::units::{show_count, show_nanos};
+
+use super::{
+    histogram_json::HistogramJson,
+    plan::{Load, Plan},
+    report::{Report, Worker},
+};
+
+/// The longest bar.
+const BAR_LEN: f64 = 24.0;
+
+/// A quantile of which fewer messages lie beyond isn't shown: it would be a single message's story.
+const BEYOND_MIN: f64 = 10.0;
+
+/// A report to be printed.
+pub struct Text<'a> {
+    /// What was asked for.
+    pub plan: &'a Plan,
+    /// What came of it.
+    pub report: &'a Report,
+}
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { plan, report } = self;
+        writeln!(f, "evenkeel-load → {} · {}\n", plan.address, describe(plan))?;
+        self.totals(f)?;
+        self.errors(f)?;
+        if report.latency.count + report.connect_latency.count > 0 {
+            self.latencies(f)?;
+        }
+        if let Some(workers) = &report.by_worker {
+            by_worker(f, workers)?;
+        }
+        for sentence in self.caveats() {
+            writeln!(f, "\n{sentence}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Text<'_> {
+    fn totals(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        if self.plan.load != Load::ConnectOnly {
+            writeln!(
+                f,
+                "  messages     {} in {:.1} s · {}/s{} · {:.1} MB/s each way",
+                show_count(report.messages as f64),
+                report.duration_s,
+                show_count(report.rate_per_s),
+                report
+                    .offered_per_s
+                    .map_or(String::new(), |offered| format!(" of {}/s offered", show_count(offered))),
+                report.rate_per_s * self.plan.size as f64 / 1e6,
+            )?;
+        }
+        writeln!(f, "  connections  {}", report.connections)?;
+        let own = 1e9 * report.cpu_s / report.messages.max(1) as f64;
+        match report.messages {
+            0 => Ok(()),
+            _ => writeln!(f, "  own CPU      {:.2} s · {} a message", report.cpu_s, show_nanos(own)),
+        }
+    }
+
+    fn errors(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let errors = &self.report.errors;
+        let kinds = [
+            (errors.connect, "connect"),
+            (errors.reset, "reset"),
+            (errors.timeout, "timeout"),
+            (errors.mismatch, "mismatch"),
+            (errors.short, "short"),
+            (self.report.lost, "messages lost with their connection"),
+        ];
+        let told: Vec<_> = kinds
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, kind)| format!("{count} {kind}"))
+            .collect();
+        writeln!(f, "  errors       {}", if told.is_empty() { "none".to_owned() } else { told.join(" · ") })
+    }
+
+    fn latencies(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        writeln!(
+            f,
+            "\n  {:<9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"
+        )?;
+        latency(f, "latency", &report.latency)?;
+        if self.plan.is_open_loop() {
+            latency(f, "service", &report.service_latency)?;
+        }
+        latency(f, "send lag", &report.send_lag)?;
+        latency(f, "connect", &report.connect_latency)
+    }
+
+    /// What a reader must know before believing the figures.
+    fn caveats(&self) -> Vec<String> {
+        let Self { plan, report } = self;
+        let mut told = Vec::new();
+        if report.fell_short == Some(true) {
+            told.push(format!(
+                "Fell short: {:.1} % of the offered rate was achieved. Latencies then tell how long the run \
+                 was,\nnot how fast the server is: offer less.",
+                100.0 * report.rate_per_s / report.offered_per_s.unwrap_or(f64::INFINITY)
+            ));
+        }
+        if report.errors.timeout > 0 {
+            told.push(format!(
+                "{} messages were never answered; they are in `latency` with the time they had waited.",
+                report.errors.timeout
+            ));
+        }
+        let is_late = report.send_lag.p99 as f64 > 0.1 * report.service_latency.p50 as f64;
+        if plan.is_open_loop() && is_late && report.send_lag.count > 0 {
+            told.push(
+                "The generator itself was late: the p99 of `send lag` is more than a tenth of the median \
+                 service\nlatency. Give it a core of its own (--cores, --spin), more --threads, or a lower \
+                 rate."
+                    .to_owned(),
+            );
+        }
+        if let (Some(failure), false) = (&report.first_failure, report.failed()) {
+            told.push(format!("First failure: {failure}."));
+        }
+        told
+    }
+}
+
+fn describe(plan: &Plan) -> String {
+    let load = match plan.load {
+        Load::Closed { pipeline } => {
+            format!("closed loop · {} connections × {pipeline} in flight", plan.connections)
+        }
+        Load::Open { rate_per_s, arrivals, .. } => format!(
+            "open loop · {}/s {} · {} connections",
+            show_count(rate_per_s),
+            arrivals.name(),
+            plan.connections
+        ),
+        Load::ConnectOnly => return format!("{} connections, opened and held", plan.connections),
+    };
+    format!("{load} · {} B", plan.size)
+}
+
+fn latency(f: &mut Formatter<'_>, name: &str, histogram: &HistogramJson) -> fmt::Result {
+    write!(f, "  {name:<9}")?;
+    if histogram.count == 0 {
+        return writeln!(f, "{:>9}", "–");
+    }
+    let quantiles = [
+        (0.5, histogram.p50),
+        (0.9, histogram.p90),
+        (0.99, histogram.p99),
+        (0.999, histogram.p999),
+        (0.9999, histogram.p9999),
+    ];
+    write!(f, "{:>9}", show_nanos(histogram.mean))?;
+    for (quantile, value) in quantiles {
+        match histogram.count as f64 * (1.0 - quantile) >= BEYOND_MIN {
+            true => write!(f, "{:>9}", show_nanos(value as f64))?,
+            false => write!(f, "{:>9}", "–")?,
+        }
+    }
+    writeln!(f, "{:>9}", show_nanos(histogram.max as f64))
+}
+
+fn by_worker(f: &mut Formatter<'_>, workers: &[Worker]) -> fmt::Result {
+    let most = workers.iter().map(|worker| worker.connections).max().unwrap_or(0).max(1);
+    writeln!(f, "\n  {:<8}{:>12}{:>11}{:>10}{:>10}", "worker", "connections", "messages", "p50", "p99")?;
+    for worker in workers {
+        let bar = "█".repeat((BAR_LEN * worker.connections as f64 / most as f64).round() as usize);
+        let quantile = |value: u64| match worker.latency.count {
+            0 => "–".to_owned(),
+            _ => show_nanos(value as f64),
+        };
+        let row = format!(
+            "  {:<8}{:>12}{:>11}{:>10}{:>10}  {bar}",
+            worker.worker,
+            worker.connections,
+            show_count(worker.messages as f64),
+            quantile(worker.latency.p50),
+            quantile(worker.latency.p99),
+        );
+        writeln!(f, "{}", row.trim_end())?;
+    }
+    Ok(())
+}

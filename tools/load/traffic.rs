@@ -1,0 +1,553 @@
+//! One connection: opened, greeted, loaded, ended, opened again.
+//!
+//! A turn reads what is there, checks it, issues what that makes room for (closed loop), and writes what the
+//! socket takes. Reading stops at a short read where that proves the socket empty, so that a message costs
+//! one `recv`, one `send`, one look at the clock, and a share of one `epoll_wait`.
+
+use std::cmp::Reverse;
+
+use rustix::{
+    event::epoll::{self, EventData, EventFlags},
+    fd::OwnedFd,
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send, sockopt},
+};
+
+use evenkeel::config::Options;
+
+use super::{
+    clock,
+    driver::{CONNECT_TIMEOUT_NS, Driver},
+    exchange::{Excess, Exchange},
+    pattern::{self, Difference},
+    plan::Load,
+    socket::Connect,
+    tally::UNGREETED,
+};
+
+/// The first pause before a failed connection is opened again; it doubles with each failure in a row.
+const BACKOFF_NS: u64 = 10_000_000;
+
+/// How often it doubles: up to 640 ms.
+const BACKOFF_DOUBLINGS: u32 = 6;
+
+/// How soon a full accept queue of a unix socket is tried again.
+const QUEUE_FULL_NS: u64 = 1_000_000;
+
+/// What every socket is watched for. PRI makes an event with urgent data tell that it is one.
+const INTEREST: EventFlags =
+    EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::PRI).union(EventFlags::ET);
+
+/// What ends a read for sure: after one of these a short read doesn't mean that the socket is empty.
+const ENDINGS: EventFlags =
+    EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR).union(EventFlags::PRI);
+
+/// A place for a connection; sockets come and go in it.
+#[derive(Default)]
+pub struct Connection {
+    socket: Socket,
+    /// Grows with each socket, so that an event for an earlier one finds nobody.
+    pub(super) generation: u32,
+    /// Which stream of bytes it carries.
+    key: u64,
+    /// When the first attempt at the present connection began.
+    connect_ns: u64,
+    /// Failures since the last answer.
+    failures: u32,
+    /// The socket took less than it was given; an event will tell when it takes more.
+    is_blocked: bool,
+    /// Whether the opening phase has no more to expect of it.
+    is_settled: bool,
+    greeting: Greeting,
+    /// Where its messages are counted.
+    pub(super) group: usize,
+    pub(super) exchange: Exchange,
+}
+
+#[derive(Default)]
+enum Socket {
+    #[default]
+    Closed,
+    /// The accept queue was full: not even begun.
+    Queueing,
+    Connecting(OwnedFd),
+    Open(OwnedFd),
+}
+
+/// The server's first 16 bytes: a worker's number and a sequence number.
+#[derive(Default)]
+struct Greeting {
+    bytes: [u8; Greeting::LEN],
+    len: usize,
+}
+
+/// What epoll hands back: a place, and which of its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token {
+    /// The place.
+    pub slot: u32,
+    /// Its socket.
+    pub generation: u32,
+}
+
+/// Why a connection is over.
+enum Failure {
+    /// It could not be established.
+    Connect(Errno),
+    /// It broke.
+    Reset(Errno),
+    /// A wrong byte, or one too many.
+    Mismatch(Option<Difference>),
+    /// What should have been a greeting isn't one.
+    NoGreeting(u64),
+    /// The server ended it.
+    Eof,
+}
+
+impl Driver<'_> {
+    /// Opens the connection of a place.
+    pub(super) fn open(&mut self, slot: usize) {
+        let connection = &mut self.connections[slot];
+        // An attempt that waits for room in the accept queue is the same attempt.
+        if !matches!(connection.socket, Socket::Queueing) {
+            connection.connect_ns = clock::now_ns();
+        }
+        connection.key = pattern::key(self.plan.seed, self.thread, self.serial);
+        self.serial += 1;
+        connection.greeting = Greeting::default();
+        connection.group = UNGREETED;
+        connection.is_blocked = false;
+        match self.plan.target.connect() {
+            Ok(Connect::Established(socket)) => self.registered(slot, socket, |driver, socket| {
+                driver.established(slot, socket);
+                let now_ns = clock::now_ns();
+                driver.push(slot, now_ns, now_ns);
+            }),
+            Ok(Connect::InProgress(socket)) => self.registered(slot, socket, |driver, socket| {
+                driver.put(slot, Socket::Connecting(socket));
+            }),
+            Ok(Connect::QueueFull) => {
+                self.put(slot, Socket::Queueing);
+                self.retry_after(slot, QUEUE_FULL_NS);
+            }
+            Err(error) => self.fail(slot, Failure::Connect(error)),
+        }
+    }
+
+    /// Lets a place do what it has to: open if it's closed and has something to carry, else send.
+    pub(super) fn resume(&mut self, slot: usize) {
+        let now_ns = clock::now_ns();
+        match self.connections[slot].socket {
+            Socket::Queueing => self.open(slot),
+            Socket::Closed if self.has_use_for(slot, now_ns) => self.open(slot),
+            Socket::Open(_) => self.push(slot, now_ns, now_ns),
+            Socket::Closed | Socket::Connecting(_) => {}
+        }
+    }
+
+    /// A message for this connection; it is `lag_ns` late, and that is our doing.
+    pub(super) fn issue(&mut self, slot: usize, due_ns: u64, lag_ns: u64) {
+        self.connections[slot].exchange.issue(due_ns);
+        self.tally.issue(&self.timeline, due_ns, lag_ns);
+        self.pending += 1;
+        self.left -= u64::from(self.timeline.counts(due_ns));
+    }
+
+    /// Writes what may go out, as far as the socket takes it.
+    pub(super) fn flush(&mut self, slot: usize, now_ns: u64) {
+        let connection = &mut self.connections[slot];
+        let Socket::Open(socket) = &connection.socket else { return };
+        while !connection.is_blocked {
+            let messages_max = self.plan.churn.unwrap_or(u64::MAX);
+            let (offset, len) = connection.exchange.to_send(self.plan.size, messages_max);
+            if len == 0 {
+                return;
+            }
+            let bytes = self.pattern.slice(connection.key, offset, len);
+            match send(socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(taken) => connection.exchange.took(taken as u64, self.plan.size, now_ns),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    connection.is_blocked = true;
+                    self.ask_for_room(slot);
+                    return;
+                }
+                Err(error) => return self.fail(slot, Failure::Reset(error)),
+            }
+        }
+    }
+
+    /// An event: reads, issues, writes.
+    pub(super) fn turn(&mut self, token: Token, flags: EventFlags) {
+        let slot = token.slot as usize;
+        if self.connections[slot].generation != token.generation {
+            return;
+        }
+        if matches!(self.connections[slot].socket, Socket::Connecting(_))
+            && !self.finish_connecting(slot, flags)
+        {
+            return;
+        }
+        if flags.contains(EventFlags::OUT) {
+            self.connections[slot].is_blocked = false;
+        }
+        let now_ns = if flags.intersects(EventFlags::IN.union(ENDINGS)) {
+            match self.read(slot, flags.intersects(ENDINGS)) {
+                Ok(now_ns) => now_ns,
+                Err(failure) => return self.fail(slot, failure),
+            }
+        } else {
+            clock::now_ns()
+        };
+        self.push(slot, self.woke_ns, now_ns);
+    }
+
+    /// Fails the connections that take too long to be there.
+    pub(super) fn expire_opening(&mut self) {
+        let Some(limit_ns) = self.woke_ns.checked_sub(CONNECT_TIMEOUT_NS) else { return };
+        for slot in 0..self.connections.len() {
+            let connection = &self.connections[slot];
+            let is_opening = match connection.socket {
+                Socket::Queueing | Socket::Connecting(_) => true,
+                // Only --connect-only waits for the greeting.
+                Socket::Open(_) => !connection.is_settled,
+                Socket::Closed => false,
+            };
+            if is_opening && connection.connect_ns <= limit_ns {
+                self.fail(slot, Failure::Connect(Errno::TIMEDOUT));
+            }
+        }
+    }
+
+    /// Issues what a closed loop has room for, and writes. `ready_ns` is when the room was there.
+    fn push(&mut self, slot: usize, ready_ns: u64, now_ns: u64) {
+        let exchange = &self.connections[slot].exchange;
+        let churn = self.plan.churn.unwrap_or(u64::MAX);
+        if exchange.answered() >= churn {
+            return self.replace(slot, now_ns);
+        }
+        if let Load::Closed { pipeline } = self.plan.load {
+            let of_churn = churn - exchange.answered() - exchange.pending() as u64;
+            for _ in 0..of_churn.min((pipeline - exchange.pending()) as u64) {
+                if !self.may_issue(now_ns) {
+                    break;
+                }
+                self.issue(slot, now_ns, now_ns - ready_ns);
+            }
+        }
+        self.flush(slot, now_ns);
+    }
+
+    /// Closes a connection that has carried its share, and opens the next one if it would be used.
+    /// Closing first leaves the TIME_WAIT on our side, where it doesn't burden the server.
+    fn replace(&mut self, slot: usize, now_ns: u64) {
+        self.close(slot);
+        if self.has_use_for(slot, now_ns) {
+            self.open(slot);
+        }
+    }
+
+    /// Whether a place would have something to carry.
+    fn has_use_for(&self, slot: usize, now_ns: u64) -> bool {
+        match self.plan.load {
+            Load::Closed { .. } => self.may_issue(now_ns),
+            Load::Open { .. } => {
+                self.next_due_ns().is_some() || self.connections[slot].exchange.pending() > 0
+            }
+            Load::ConnectOnly => false,
+        }
+    }
+
+    /// Adds a socket to epoll, and goes on with it. Not before `connect` was called: an idle socket would
+    /// be reported as hung up.
+    fn registered(&mut self, slot: usize, socket: OwnedFd, then: impl FnOnce(&mut Self, OwnedFd)) {
+        let token = Token { slot: slot as u32, generation: self.connections[slot].generation };
+        // A TCP socket reports room only after it had none. A unix socket reports it after each read of the
+        // peer, a wakeup a message for nothing, so it's asked only where it is needed.
+        let out = if self.plan.target.is_unix() { EventFlags::empty() } else { EventFlags::OUT };
+        match epoll::add(&self.epoll, &socket, EventData::new_u64(token.to_u64()), INTEREST.union(out)) {
+            Ok(()) => then(self, socket),
+            Err(error) => self.fail(slot, Failure::Connect(error)),
+        }
+    }
+
+    /// Asks for an event when a unix socket has room; changing the interest polls afresh, so that none is missed.
+    fn ask_for_room(&mut self, slot: usize) {
+        let connection = &self.connections[slot];
+        if let (true, Socket::Open(socket)) = (self.plan.target.is_unix(), &connection.socket) {
+            let token = Token { slot: slot as u32, generation: connection.generation };
+            let data = EventData::new_u64(token.to_u64());
+            if let Err(error) = epoll::modify(&self.epoll, socket, data, INTEREST.union(EventFlags::OUT)) {
+                self.fail(slot, Failure::Reset(error));
+            }
+        }
+    }
+
+    /// An event for a connection on its way. Whether it's there now.
+    fn finish_connecting(&mut self, slot: usize, flags: EventFlags) -> bool {
+        let Socket::Connecting(socket) = &self.connections[slot].socket else { return false };
+        if flags.intersects(EventFlags::ERR.union(EventFlags::HUP)) {
+            match sockopt::socket_error(socket).and_then(|error| error) {
+                // Established, and reset since.
+                Err(error @ Errno::CONNRESET) => {
+                    self.take_established(slot);
+                    self.fail(slot, Failure::Reset(error));
+                    return false;
+                }
+                Err(error) => {
+                    self.fail(slot, Failure::Connect(error));
+                    return false;
+                }
+                Ok(()) => {}
+            }
+        }
+        flags.contains(EventFlags::OUT) && self.take_established(slot)
+    }
+
+    fn take_established(&mut self, slot: usize) -> bool {
+        match std::mem::take(&mut self.connections[slot].socket) {
+            Socket::Connecting(socket) => {
+                self.connecting -= 1;
+                self.established(slot, socket);
+                true
+            }
+            other => {
+                self.connections[slot].socket = other;
+                false
+            }
+        }
+    }
+
+    fn established(&mut self, slot: usize, socket: OwnedFd) {
+        self.tally.opened += 1;
+        self.tally.connect.saturating_record(clock::now_ns() - self.connections[slot].connect_ns);
+        self.put(slot, Socket::Open(socket));
+        if !(self.plan.greet && self.plan.load == Load::ConnectOnly) {
+            self.settle(slot);
+        }
+    }
+
+    /// Reads until the socket is empty. When it was done, or why it's over.
+    fn read(&mut self, slot: usize, is_ending: bool) -> Result<u64, Failure> {
+        loop {
+            let Socket::Open(socket) = &self.connections[slot].socket else { return Ok(clock::now_ns()) };
+            match recv(socket, self.scratch.as_mut_slice(), RecvFlags::empty()) {
+                Ok((_, 0)) => return Err(Failure::Eof),
+                Ok((_, len)) => {
+                    let now_ns = clock::now_ns();
+                    self.absorb(slot, len)?;
+                    self.account(slot, now_ns);
+                    if len < self.scratch.len() && !is_ending && self.is_drained(slot) {
+                        return Ok(now_ns);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(clock::now_ns()),
+                Err(error) => return Err(Failure::Reset(error)),
+            }
+        }
+    }
+
+    /// Whether a short read proves that nothing is left. On TCP it does; a unix socket also splits reads
+    /// where descriptors were passed, but it can't hold anything when nothing is owed.
+    fn is_drained(&self, slot: usize) -> bool {
+        !self.plan.target.is_unix() || self.connections[slot].exchange.pending() == 0
+    }
+
+    /// Takes the greeting out of what was read, and compares the rest with what was sent.
+    fn absorb(&mut self, slot: usize, len: usize) -> Result<(), Failure> {
+        let connection = &mut self.connections[slot];
+        let mut bytes = &self.scratch[..len];
+        if self.plan.greet && !connection.greeting.is_whole() {
+            bytes = connection.greeting.take(bytes);
+            if connection.greeting.is_whole() {
+                let worker = connection.greeting.worker();
+                // A histogram a worker: made-up numbers must not fill the memory.
+                if worker >= Options::WORKERS_MAX as u64 {
+                    return Err(Failure::NoGreeting(worker));
+                }
+                connection.group = self.tally.group_of(worker);
+                self.tally.groups[connection.group].connections += 1;
+            }
+        }
+        let connection = &mut self.connections[slot];
+        let offset = connection.exchange.received_bytes();
+        connection.exchange.received(bytes.len() as u64).map_err(|Excess| Failure::Mismatch(None))?;
+        let difference = match self.plan.verify {
+            true => self.pattern.first_difference(connection.key, offset, bytes),
+            false => None,
+        };
+        if difference.is_some() {
+            return Err(Failure::Mismatch(difference));
+        }
+        if connection.greeting.is_whole() && !connection.is_settled {
+            self.settle(slot);
+        }
+        Ok(())
+    }
+
+    /// Records the messages that are complete by now.
+    fn account(&mut self, slot: usize, now_ns: u64) {
+        let connection = &mut self.connections[slot];
+        while let Some(message) = connection.exchange.take_answered(self.plan.size) {
+            self.tally.answer(&self.timeline, connection.group, message, now_ns);
+            self.pending -= 1;
+            self.answered += 1;
+            self.answered_last_ns = now_ns;
+        }
+    }
+
+    /// A connection is over, for this reason.
+    fn fail(&mut self, slot: usize, failure: Failure) {
+        let connection = &mut self.connections[slot];
+        let is_owed = connection.exchange.has_begun() || self.plan.greet && !connection.greeting.is_whole();
+        match failure {
+            Failure::Connect(_) => self.tally.errors.connect += 1,
+            Failure::Reset(_) => self.tally.errors.reset += 1,
+            Failure::Mismatch(_) | Failure::NoGreeting(_) => self.tally.errors.mismatch += 1,
+            Failure::Eof => self.tally.errors.short += u64::from(is_owed),
+        }
+        if is_owed || !matches!(failure, Failure::Eof) {
+            self.tally.note(|| failure.describe());
+        }
+        if connection.exchange.answered() > 0 {
+            connection.failures = 0;
+        }
+        let backoff_ns = BACKOFF_NS << connection.failures.min(BACKOFF_DOUBLINGS);
+        connection.failures += 1;
+        self.close(slot);
+        self.settle(slot);
+        self.retry_after(slot, backoff_ns);
+    }
+
+    /// Closes a socket; messages that it had begun to carry are lost. In open loop the others wait for the
+    /// next one; in closed loop they go as well, since nothing was due.
+    fn close(&mut self, slot: usize) {
+        self.put(slot, Socket::Closed);
+        let connection = &mut self.connections[slot];
+        connection.generation = connection.generation.wrapping_add(1);
+        if !self.plan.is_open_loop() {
+            connection.exchange.begin_all();
+        }
+        for message in connection.exchange.lose_begun() {
+            self.tally.lose(&self.timeline, message);
+            self.pending -= 1;
+        }
+    }
+
+    fn put(&mut self, slot: usize, socket: Socket) {
+        let place = &mut self.connections[slot].socket;
+        self.connecting -= usize::from(place.is_connecting());
+        self.connecting += usize::from(socket.is_connecting());
+        *place = socket;
+    }
+
+    fn settle(&mut self, slot: usize) {
+        let connection = &mut self.connections[slot];
+        self.unsettled -= usize::from(!connection.is_settled);
+        connection.is_settled = true;
+    }
+
+    fn retry_after(&mut self, slot: usize, pause_ns: u64) {
+        let token = Token { slot: slot as u32, generation: self.connections[slot].generation };
+        self.retries.push(Reverse((clock::now_ns() + pause_ns, token)));
+    }
+}
+
+impl Socket {
+    fn is_connecting(&self) -> bool {
+        matches!(self, Self::Queueing | Self::Connecting(_))
+    }
+}
+
+impl Greeting {
+    const LEN: usize = 16;
+
+    /// Takes what it lacks from the front of `bytes`; the rest.
+    fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let (own, rest) = bytes.split_at(bytes.len().min(Self::LEN - self.len));
+        self.bytes[self.len..self.len + own.len()].copy_from_slice(own);
+        self.len += own.len();
+        rest
+    }
+
+    fn is_whole(&self) -> bool {
+        self.len == Self::LEN
+    }
+
+    fn worker(&self) -> u64 {
+        let [worker @ .., _, _, _, _, _, _, _, _] = self.bytes;
+        u64::from_le_bytes(worker)
+    }
+}
+
+impl Token {
+    fn to_u64(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+
+    /// The token in an event.
+    pub fn from_u64(data: u64) -> Self {
+        Self { slot: data as u32, generation: (data >> 32) as u32 }
+    }
+}
+
+impl Failure {
+    fn describe(&self) -> String {
+        match self {
+            Self::Connect(error) => format!("a connection failed: {error}{}", hint(*error)),
+            Self::Reset(error) => format!("a connection broke: {error}"),
+            Self::Mismatch(Some(Difference { offset, expected, got })) => format!(
+                "a wrong byte came back: byte {offset} of its connection was sent as {expected:#04x} and \
+                 returned as {got:#04x}"
+            ),
+            Self::Mismatch(None) => {
+                "more bytes came back than were sent: if the server greets, say --greet here too".to_owned()
+            }
+            Self::NoGreeting(worker) => format!(
+                "the first 16 bytes are no greeting (worker {worker}): start the server with --greet, or \
+                 leave it out here"
+            ),
+            Self::Eof => "the server ended a connection while it owed bytes".to_owned(),
+        }
+    }
+}
+
+/// What to do about an error that has a usual cause.
+fn hint(error: Errno) -> &'static str {
+    match error {
+        Errno::CONNREFUSED | Errno::NOENT => "; is the server running?",
+        Errno::ADDRNOTAVAIL => {
+            "; no ephemeral port is free: use fewer --connections, or --churn with more messages"
+        }
+        Errno::TIMEDOUT => "; the server's accept queue may be full, or it does not greet",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_may_come_in_pieces() {
+        let mut stream = Vec::new();
+        stream.extend_from_slice(&7u64.to_le_bytes());
+        stream.extend_from_slice(&9u64.to_le_bytes());
+        stream.extend_from_slice(b"rest");
+        for cut in 0..stream.len() {
+            let mut greeting = Greeting::default();
+            let first = greeting.take(&stream[..cut]).to_vec();
+            let second = greeting.take(&stream[cut..]);
+            assert_eq!([&first, second].concat(), b"rest");
+            assert!(greeting.is_whole());
+            assert_eq!(greeting.worker(), 7);
+        }
+    }
+
+    #[test]
+    fn a_token_survives_the_kernel() {
+        let token = Token { slot: 17_999, generation: u32::MAX };
+        assert_eq!(Token::from_u64(token.to_u64()), token);
+    }
+}
