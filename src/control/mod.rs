@@ -3,6 +3,8 @@
 //! It never touches a connection, and speaks to the workers by messages alone.
 
 pub mod notify;
+pub mod output;
+pub mod run;
 
 pub mod server;
 

@@ -1,7 +1,11 @@
 //! A server: bound, then running, then stopped.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -104,14 +108,14 @@ impl Server {
                 let service = make(parts.worker);
                 Worker::new(parts, service, &options).run()
             })?;
-            running.workers.push(Handle { sender: sender.clone(), thread: Some(thread) });
+            running.workers.push(Handle::new(sender.clone(), thread));
         }
         if self.options.accept == AcceptMode::Dealt {
             let (sender, orders) = mailbox().map_err(refused)?;
             let (epoll, intakes) = register(dealt, &orders).map_err(refused)?;
             let acceptor = Acceptor::new(epoll, intakes, orders, senders, board, &self.options);
             let thread = running.spawn("acceptor".into(), move || acceptor.run())?;
-            running.acceptor = Some(Handle { sender, thread: Some(thread) });
+            running.acceptor = Some(Handle::new(sender, thread));
         }
         Ok(running)
     }
@@ -138,7 +142,12 @@ pub struct Running {
 struct Handle<M, T> {
     sender: Sender<M>,
     thread: Option<JoinHandle<T>>,
+    has_ended: Arc<AtomicBool>,
 }
+
+/// A thread and the flag that says that it has ended, by a panic too. (`JoinHandle::is_finished` may lag
+/// behind the bell that the thread rings as its last act.)
+type Thread<T> = (JoinHandle<T>, Arc<AtomicBool>);
 
 /// What is left of a server that has stopped.
 pub struct Stopped {
@@ -215,15 +224,17 @@ impl Running {
         &self,
         name: String,
         run: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<JoinHandle<T>, String> {
-        let bell = RingOnDrop(Arc::clone(&self.ended));
+    ) -> Result<Thread<T>, String> {
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let farewell = Farewell { has_ended: Arc::clone(&has_ended), bell: Arc::clone(&self.ended) };
         let body = move || {
-            let _bell = bell;
+            let _farewell = farewell;
             run()
         };
         let refused =
             |error| format!("cannot start thread {name}: {error}; raise `ulimit -u` or use fewer workers");
-        thread::Builder::new().name(name.clone()).spawn(body).map_err(refused)
+        let thread = thread::Builder::new().name(name.clone()).spawn(body).map_err(refused)?;
+        Ok((thread, has_ended))
     }
 }
 
@@ -242,6 +253,10 @@ impl Drop for Running {
 }
 
 impl<M, T> Handle<M, T> {
+    fn new(sender: Sender<M>, (thread, has_ended): Thread<T>) -> Self {
+        Self { sender, thread: Some(thread), has_ended }
+    }
+
     /// Sends a message, unless the thread has ended; says whether.
     fn send(&self, mut message: M) -> bool {
         while !self.is_finished() {
@@ -256,7 +271,7 @@ impl<M, T> Handle<M, T> {
     }
 
     fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.has_ended.load(Ordering::Acquire)
     }
 
     fn wait(&self, limit: Duration) {
@@ -271,12 +286,16 @@ impl<M, T> Handle<M, T> {
     }
 }
 
-/// Tells the main thread that a thread has ended, by a panic too.
-struct RingOnDrop(Arc<EventFd>);
+/// A thread's last act: it says that it has ended, and wakes the main thread.
+struct Farewell {
+    has_ended: Arc<AtomicBool>,
+    bell: Arc<EventFd>,
+}
 
-impl Drop for RingOnDrop {
+impl Drop for Farewell {
     fn drop(&mut self) {
-        self.0.ring();
+        self.has_ended.store(true, Ordering::Release);
+        self.bell.ring();
     }
 }
 

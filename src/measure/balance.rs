@@ -83,8 +83,7 @@ impl Balance {
     /// The balance of independent things, such as connections, beside what chance would give.
     pub fn of_counts(counts: &[u64]) -> Self {
         let spread = Spread::of(counts.iter().map(|&count| count as f64));
-        let total = counts.iter().fold(0_u64, |sum, &count| sum.saturating_add(count));
-        let chance = chance::max_over_mean(counts.len(), total);
+        let chance = chance::max_over_mean(counts.len(), chance::total(counts));
         let by_chance = ByChance {
             max_over_mean_p50: to_digits(chance.p50, DIGITS),
             max_over_mean_p95: to_digits(chance.p95, DIGITS),

@@ -12,6 +12,7 @@ pub mod histogram;
 pub mod named;
 pub mod read;
 pub(crate) mod round;
+pub mod text;
 
 mod machine;
 

@@ -1,0 +1,105 @@
+//! Where reports go: stdout, stderr, a file.
+//!
+//! stdout carries reports and nothing else. A reader that has gone (`| head`) is no error.
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::measure::report::Report;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: one line.
+    Json,
+}
+
+/// Where the reports of a run go.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// To stdout in this format, or nowhere.
+    pub stdout: Option<Format>,
+    /// A file that is replaced by each report.
+    pub file: Option<PathBuf>,
+}
+
+impl Output {
+    /// Writes a report that somebody asked for while the server runs; it goes to stderr where none goes to stdout.
+    ///
+    /// # Errors
+    /// A sentence, where the file can't be written.
+    pub fn interim(&self, report: &Report) -> Result<(), String> {
+        match self.stdout {
+            Some(format) => print(report, format),
+            // A closed stderr means the same as a closed stdout.
+            None => drop(write!(io::stderr(), "{}", render(report, Format::Text, &io::stderr()))),
+        }
+        self.save(report)
+    }
+
+    /// Writes the last report.
+    ///
+    /// # Errors
+    /// As [`Self::interim`].
+    pub fn last(&self, report: &Report) -> Result<(), String> {
+        if let Some(format) = self.stdout {
+            print(report, format);
+        }
+        self.save(report)
+    }
+
+    fn save(&self, report: &Report) -> Result<(), String> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let text = match self.stdout {
+            Some(Format::Text) => report.to_text(FILE_WIDTH, false),
+            _ => format!("{}\n", report.to_json_line()),
+        };
+        replace(path, &text).map_err(|error| {
+            format!(
+                "cannot write the report to {}: {error}; choose a path that can be written",
+                path.display()
+            )
+        })
+    }
+}
+
+/// Prints a report to stdout.
+pub fn print(report: &Report, format: Format) {
+    let mut stdout = io::stdout().lock();
+    let text = render(report, format, &stdout);
+    // A closed stdout means that nobody wants to read it.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The width of text that goes to a file or a pipe.
+const FILE_WIDTH: usize = 100;
+
+fn render(report: &Report, format: Format, to: &(impl IsTerminal + std::os::fd::AsFd)) -> String {
+    match format {
+        Format::Json => format!("{}\n", report.to_json_line()),
+        Format::Text => {
+            let is_terminal = to.is_terminal();
+            let colour = is_terminal && std::env::var_os("NO_COLOR").is_none();
+            let columns = rustix::termios::tcgetwinsize(to).map_or(0, |size| usize::from(size.ws_col));
+            report.to_text(if is_terminal && columns > 0 { columns } else { FILE_WIDTH }, colour)
+        }
+    }
+}
+
+/// Puts a file in place of another in one step: a reader sees the old one or the new one, whole.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let fresh = path.with_file_name(name);
+    let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path));
+    if written.is_err() {
+        // Nothing is gained by telling that the remains could not be removed either.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}

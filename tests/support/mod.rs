@@ -1,0 +1,212 @@
+//! The real binary as a child process: start it, talk to it, stop it, read its report.
+//!
+//! Every test binary uses part of this.
+#![allow(dead_code)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take that should happen at once: only a hang is longer, on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `evenkeel echo`.
+pub struct Server {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    /// The ready lines, one a `--listen`.
+    pub ready: Vec<String>,
+    /// Everything that came on stderr before the last ready line and isn't one.
+    pub notes: Vec<String>,
+}
+
+/// What is left of a server that has ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Server {
+    /// Starts `evenkeel echo --listen 127.0.0.1:0 --report json` with more arguments.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut all = vec!["echo", "--listen", "127.0.0.1:0", "--report", "json"];
+        all.extend(arguments);
+        Self::start_with(evenkeel(), &all)
+    }
+
+    /// Starts a command that runs evenkeel in the end, and waits until each `--listen` has its ready line.
+    pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
+        let expected = arguments.iter().filter(|argument| **argument == "--listen").count();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
+        let mut server = Self { child, stderr, ready: Vec::new(), notes: Vec::new() };
+        while server.ready.len() < expected {
+            let mut line = String::new();
+            let len = server.stderr.read_line(&mut line).expect("stderr is text");
+            assert!(len > 0, "no ready line, but: {:?}", server.notes);
+            let kind = if line.starts_with("ready: ") { &mut server.ready } else { &mut server.notes };
+            kind.push(line.trim_end().to_owned());
+        }
+        server
+    }
+
+    /// The address of the first `--listen`.
+    pub fn address(&self) -> SocketAddr {
+        self.listening()[0].parse().expect("the first address is TCP")
+    }
+
+    /// The addresses as the ready lines have them.
+    pub fn listening(&self) -> Vec<String> {
+        let address = |line: &String| {
+            let rest = line.strip_prefix("ready: echo on ").expect("an echo server's ready line");
+            rest.split(" · ").next().expect("split gives at least one part").to_owned()
+        };
+        self.ready.iter().map(address).collect()
+    }
+
+    /// A connection, with [`PATIENCE`] for reads and writes.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).expect("the server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a positive timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a positive timeout");
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the server runs");
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").count()
+    }
+
+    /// A whole file of /proc/PID.
+    pub fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server runs")
+    }
+
+    /// CPU time of the whole process so far, in clock ticks (10 ms).
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = self.proc("stat");
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().expect("a name in brackets").split_whitespace().collect();
+        fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
+    /// The next line that it writes to stdout. Blocks until there is one.
+    pub fn next_stdout_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let stdout = self.child.stdout.as_mut().expect("stdout is a pipe");
+        let mut byte = [0];
+        while stdout.read(&mut byte).expect("stdout can be read") == 1 && byte[0] != b'\n' {
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).expect("reports are UTF-8")
+    }
+
+    /// SIGTERM, then [`Self::wait`].
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// SIGTERM; the report, which must add up, of a server that must end well.
+    pub fn report(self) -> Value {
+        self.stop().report()
+    }
+
+    /// Waits for the end, with [`PATIENCE`].
+    pub fn wait(mut self) -> Ended {
+        let mut stdout = String::new();
+        let mut stderr = String::new();
+        let pipe = self.child.stdout.as_mut().expect("stdout is a pipe");
+        pipe.read_to_string(&mut stdout).expect("stdout is text");
+        self.stderr.read_to_string(&mut stderr).expect("stderr is text");
+        let status = eventually("the server ends", || self.child.try_wait().expect("it is our child"));
+        Ended { status, stdout, stderr }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing behind; after a good end both calls fail, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The one line of JSON, checked: exit status 0, sums are exact, accepted = closed + active.
+    pub fn report(&self) -> Value {
+        assert_eq!(self.status.code(), Some(0), "stderr: {}", self.stderr);
+        assert_eq!(self.stdout.lines().count(), 1, "one line of JSON, not {:?}", self.stdout);
+        let report = serde_json::from_str(&self.stdout).expect("a line of JSON");
+        assert_adds_up(&report);
+        report
+    }
+}
+
+/// Totals are exact sums of the workers' fields, and accepted = closed + active everywhere.
+pub fn assert_adds_up(report: &Value) {
+    let workers = report["workers"].as_array().expect("workers are an array");
+    let numbers = |object: &Value| -> Vec<(String, u64)> {
+        let fields = object.as_object().expect("an object").iter();
+        fields.filter_map(|(name, value)| value.as_u64().map(|value| (name.clone(), value))).collect()
+    };
+    for (path, totals) in [("", &report["totals"]), ("errors", &report["totals"]["errors"])] {
+        for (name, total) in numbers(totals) {
+            let of = |worker: &Value| {
+                if path.is_empty() { worker[&name].clone() } else { worker[path][&name].clone() }
+            };
+            let values =
+                workers.iter().map(|worker| of(worker).as_u64().unwrap_or_else(|| panic!("no {name}")));
+            assert_eq!(values.sum::<u64>(), total, "workers' {path} {name} don't add up");
+        }
+    }
+    for part in workers.iter().chain([&report["totals"]]) {
+        let field = |name: &str| part[name].as_u64().expect("a count");
+        assert_eq!(field("accepted"), field("closed") + field("active"), "{part}");
+    }
+}
+
+/// A count of the totals.
+pub fn total(report: &Value, name: &str) -> u64 {
+    report["totals"][name].as_u64().unwrap_or_else(|| panic!("totals have no {name}"))
+}
+
+/// The binary that cargo built for this test.
+pub fn evenkeel() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    evenkeel().args(arguments).stdin(Stdio::null()).output().expect("the binary starts")
+}
+
+/// Waits for a condition, with [`PATIENCE`].
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
