@@ -18,10 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn a_short_quick_keeps_every_trial_and_its_counts_add_up() {
     let dir = fresh_dir("quick");
     let modes = ["exclusive/level", "rotate/edge", "dealt/level", "private/edge"];
-    let ran = lab(&["quick", "--trials", "1", "--phase-duration", "100ms", "--modes", &modes.join(","), "--out"])
-        .arg(&dir)
-        .output()
-        .unwrap();
+    let ran =
+        lab(&["quick", "--trials", "1", "--phase-duration", "100ms", "--modes", &modes.join(","), "--out"])
+            .arg(&dir)
+            .output()
+            .unwrap();
     assert!(ran.status.success(), "{}", stderr(&ran));
 
     let results = results(&dir);
@@ -59,7 +60,9 @@ fn spaced_connects_show_what_each_mode_does() {
         .output()
         .unwrap();
     assert!(ran.status.success(), "{}", stderr(&ran));
-    for trial in results(&dir)["trials"].as_array().unwrap().iter().filter(|trial| trial["scenario"] == "trickle") {
+    for trial in
+        results(&dir)["trials"].as_array().unwrap().iter().filter(|trial| trial["scenario"] == "trickle")
+    {
         let counts = counts(trial);
         match trial["mode"].as_str().unwrap() {
             "exclusive/edge" => assert!(counts.iter().max() >= Some(&360), "{counts:?}"),
@@ -91,7 +94,10 @@ fn ctrl_c_leaves_no_process_and_keeps_what_was_finished() {
 #[test]
 fn a_lab_that_is_killed_takes_its_processes_with_it() {
     let dir = fresh_dir("killed");
-    let mut running = lab(&["quick", "--phase-duration", "30s", "--modes", "dealt/edge", "--out"]).arg(&dir).spawn().unwrap();
+    let mut running = lab(&["quick", "--phase-duration", "30s", "--modes", "dealt/edge", "--out"])
+        .arg(&dir)
+        .spawn()
+        .unwrap();
     let lab_id = running.id();
     wait_until("a child", || !children_of(lab_id).is_empty(), &mut running);
     running.kill().unwrap();

@@ -16,6 +16,8 @@ pub struct Machine {
     pub somaxconn: String,
     /// Share of the CPU time that the hypervisor gave to others while the run went on, in percent.
     pub steal_percent: f64,
+    /// Share of the machine's CPU time that processes other than the lab's used meanwhile, in percent.
+    pub others_percent: f64,
     /// Connections that the kernel dropped because an accept queue was full, during the run.
     pub listen_overflows: u64,
 }
@@ -23,12 +25,28 @@ pub struct Machine {
 /// Counters of the whole machine at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disturbances {
-    steal_ticks: u64,
-    all_ticks: u64,
+    ticks: Ticks,
+    own_ticks: u64,
     listen_overflows: u64,
 }
 
+/// Of the CPU time of all cores, in ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ticks {
+    all: u64,
+    stolen: u64,
+    idle: u64,
+}
+
 impl Machine {
+    /// Others used more than this of the CPU time: latencies are theirs as much as the modes'.
+    const DISTURBED_PERCENT: f64 = 10.0;
+
+    /// Whether the machine was so busy with something else that latencies say little.
+    pub fn is_disturbed(&self) -> bool {
+        self.others_percent + self.steal_percent > Self::DISTURBED_PERCENT
+    }
+
     /// Reads what doesn't change during a run.
     pub fn read() -> Self {
         Self {
@@ -45,9 +63,13 @@ impl Machine {
     /// Fills in what happened since `before`.
     pub fn note_disturbances(&mut self, before: &Disturbances) {
         let now = Disturbances::read();
-        let ticks = now.all_ticks.saturating_sub(before.all_ticks).max(1);
-        let stolen = now.steal_ticks.saturating_sub(before.steal_ticks);
-        self.steal_percent = (stolen as f64 / ticks as f64 * 1e4).round() / 1e2;
+        let all = now.ticks.all.saturating_sub(before.ticks.all).max(1);
+        let idle = now.ticks.idle.saturating_sub(before.ticks.idle);
+        let stolen = now.ticks.stolen.saturating_sub(before.ticks.stolen);
+        let own = now.own_ticks.saturating_sub(before.own_ticks);
+        let percent = |ticks: u64| (ticks as f64 / all as f64 * 1e3).round() / 1e1;
+        self.steal_percent = percent(stolen);
+        self.others_percent = percent(all.saturating_sub(idle + stolen + own));
         self.listen_overflows = now.listen_overflows.saturating_sub(before.listen_overflows);
     }
 }
@@ -55,8 +77,11 @@ impl Machine {
 impl Disturbances {
     /// Reads /proc; a counter that isn't there stays 0.
     pub fn read() -> Self {
-        let (steal_ticks, all_ticks) = cpu_ticks(&read("/proc/stat"));
-        Self { steal_ticks, all_ticks, listen_overflows: listen_overflows(&read("/proc/net/netstat")) }
+        Self {
+            ticks: cpu_ticks(&read("/proc/stat")),
+            own_ticks: own_ticks(&read("/proc/self/stat")),
+            listen_overflows: listen_overflows(&read("/proc/net/netstat")),
+        }
     }
 }
 
@@ -76,12 +101,20 @@ fn cpu_model(cpuinfo: &str) -> String {
     or_unknown(line.map(|(_, model)| model.to_owned()).unwrap_or_default())
 }
 
-/// Stolen ticks and all ticks of the line `cpu` (proc_stat(5)): user nice system idle iowait irq softirq
-/// steal; guest time, which follows, is part of user time.
-fn cpu_ticks(stat: &str) -> (u64, u64) {
+/// The line `cpu` (proc_stat(5)): user nice system idle iowait irq softirq steal; guest time, which follows,
+/// is part of user time.
+fn cpu_ticks(stat: &str) -> Ticks {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|ticks| ticks.parse().ok()).collect();
-    (ticks.get(7).copied().unwrap_or(0), ticks.iter().sum())
+    let tick = |index: usize| ticks.get(index).copied().unwrap_or(0);
+    Ticks { all: ticks.iter().sum(), stolen: tick(7), idle: tick(3) + tick(4) }
+}
+
+/// CPU time of this process and of its children that have ended (proc_pid_stat(5)): utime, stime, cutime and
+/// cstime are fields 14 to 17, counted after the name, which is in parentheses and may hold anything.
+fn own_ticks(stat: &str) -> u64 {
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    after_name.split(' ').skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 /// `ListenOverflows` of the `TcpExt` pair of lines: names, then values.
@@ -102,13 +135,21 @@ mod tests {
 
     #[test]
     fn the_kernels_tables_are_read() {
-        assert_eq!(cpu_ticks("cpu  10 0 20 60 0 0 3 7 2 0\ncpu0 1 1 1 1\n"), (7, 100));
-        assert_eq!(cpu_ticks(""), (0, 0));
+        let ticks = Ticks { all: 100, stolen: 7, idle: 60 };
+        assert_eq!(cpu_ticks("cpu  10 0 20 58 2 0 3 7 2 0\ncpu0 1 1 1 1\n"), ticks);
+        assert_eq!(cpu_ticks(""), Ticks::default());
+        assert_eq!(own_ticks("7 (a) b) S 1 2 3 4 5 6 7 8 9 10 100 20 3 4 20 0 1 0\n"), 127);
+        assert_eq!(own_ticks(""), 0);
         let netstat =
             "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 5 9\nIpExt: A\nIpExt: 1\n";
         assert_eq!(listen_overflows(netstat), 5);
         assert_eq!(listen_overflows("IpExt: ListenOverflows\nIpExt: 3\n"), 0);
         assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A Fine CPU\n"), "A Fine CPU");
         assert_eq!(cpu_model(""), "unknown");
+    }
+    #[test]
+    fn a_machine_busy_with_something_else_is_called_disturbed() {
+        let machine = |others_percent| Machine { others_percent, ..Machine::default() };
+        assert!(machine(30.0).is_disturbed() && !machine(2.0).is_disturbed());
     }
 }

@@ -115,23 +115,41 @@ const SAMPLES_BEYOND_MIN: f64 = 10.0;
 impl Results {
     pub const SCHEMA: &'static str = "evenkeel-lab/1";
 
-    /// What was run, where, in one or two lines.
+    /// What was run and where, on one line.
     pub fn headline(&self) -> String {
-        let contended = if self.contended { ", CONTENDED: compare latencies, don't quote them" } else { "" };
         let part = if self.interrupted {
             format!(" ({} of {} trials)", self.trials.len(), self.trials_planned)
         } else {
             String::new()
         };
+        let Machine { kernel, cpus, .. } = &self.machine;
+        let (workers, modes, rounds, seed) = (self.workers, self.modes.len(), self.rounds, self.seed);
         format!(
-            "echo with {} workers whose work blocks · {} modes × {} rounds{part} · seed {}\nkernel {} · {} cores{contended}",
-            self.workers,
-            self.modes.len(),
-            self.rounds,
-            self.seed,
-            self.machine.kernel,
-            self.machine.cpus
+            "echo, {workers} workers, {modes} modes × {rounds} rounds{part} · seed {seed} · kernel {kernel} · {cpus} cores"
         )
+    }
+
+    /// What a reader must know before he believes a figure: a word, and what it means here.
+    pub fn warnings(&self) -> Vec<(&'static str, String)> {
+        let mut warnings = Vec::new();
+        let Machine { cpus, others_percent, steal_percent, .. } = &self.machine;
+        if self.interrupted {
+            warnings.push(("INTERRUPTED", "the run ended early".to_owned()));
+        }
+        if self.contended {
+            let workers = self.workers;
+            let what = format!(
+                "{workers} workers and the client share {cpus} cores: compare latencies, don't quote them"
+            );
+            warnings.push(("CONTENDED", what));
+        }
+        if self.machine.is_disturbed() {
+            let what = format!(
+                "meanwhile others used {others_percent} % of the CPU ({steal_percent} % stolen): run again on a quiet machine"
+            );
+            warnings.push(("DISTURBED", what));
+        }
+        warnings
     }
 }
 

@@ -136,9 +136,12 @@ impl Run {
         let results = &self.results;
         let sentences = results.verdicts.iter().map(|verdict| verdict.text.as_str()).chain(agreement);
         let sentences: Vec<_> = sentences.map(|text| table::wrap(text, "• ", "  ")).collect();
+        let warnings = results.warnings();
+        let warnings: Vec<_> = warnings.iter().map(|(word, what)| format!("{word}: {what}\n")).collect();
         format!(
-            "{}\n\n{}\n{}\n\n{}\n{}\n",
+            "{}\n{}\n{}\n{}\n\n{}\n{}\n",
             results.headline(),
+            warnings.concat(),
             table::render(results, style),
             table::legend(results),
             sentences.concat(),

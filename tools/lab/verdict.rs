@@ -3,7 +3,8 @@
 //! Rules: a spread is called better or worse than chance by the dispersion test over all rounds. A latency
 //! is called lower or higher than the baseline's only if every run of the one lies beyond every run of the
 //! other, and so clean a split would be rare by luck (`statistics::order`); all else is 'no difference
-//! seen'. An overloaded mode has no percentiles to compare. Nothing is claimed that the trials don't hold.
+//! seen'. A run that was overloaded counts in that: its p99 would only have grown with a longer run. Nothing
+//! is claimed that the trials don't hold.
 
 use evenkeel::{
     config::{AcceptMode, Trigger},
@@ -87,13 +88,10 @@ fn spreads(results: &Results) -> Vec<Spread> {
 fn packed(spreads: &[Spread]) -> Option<String> {
     let each = listed(spreads, Balanced::WorseThanChance, |spread| {
         let share = spread.balance.max_over_mean / spread.balance.per_worker.len() as f64;
-        format!("{} gave {} of the connections to one worker", spread.name, percent(share))
+        format!("{} ({} to one worker)", spread.name, percent(share))
     })?;
     let workers = spreads.first()?.balance.per_worker.len();
-    Some(format!(
-        "Packed, worse than chance: {each}; an even share is {}, and all workers were idle each time.",
-        percent(1.0 / workers as f64)
-    ))
+    Some(format!("Packed, worse than chance: {each}; even would be {}.", percent(1.0 / workers as f64)))
 }
 
 fn even(spreads: &[Spread]) -> Option<String> {
@@ -115,9 +113,7 @@ fn chance(spreads: &[Spread]) -> Option<String> {
             spread.name, spread.balance.dispersion
         )
     })?;
-    Some(format!(
-        "As coin flips would have it, where dispersion is 1: {each}; what the hash gives is luck, and blind to load."
-    ))
+    Some(format!("As chance gives, where dispersion is 1 on average: {each}."))
 }
 
 fn listed(spreads: &[Spread], verdict: Balanced, one: impl Fn(&Spread) -> String) -> Option<String> {
@@ -139,64 +135,47 @@ fn herd(results: &Results) -> Option<String> {
         return None;
     }
     let each: Vec<_> = costs.iter().map(|(accept, cost)| format!("{accept} {cost:.1}")).collect();
-    Some(format!(
-        "An accept costs the server most context switches in {}: per connection, {}.",
-        most.0,
-        each.join(", ")
-    ))
+    Some(format!("Context switches per accept: {}; {} costs most.", each.join(", "), most.0))
 }
 
 /// Who pays in the tail, against the baseline: the accept mode of the first mode listed.
 fn tail(results: &Results, scenario: &Scenario) -> Option<String> {
     let (&base, others) = accepts(results).split_first().map(|(base, others)| (base, others.to_vec()))?;
     let runs = |accept| Summary::of(results, scenario.name, |mode| is_of(mode, accept));
-    let (mut clauses, mut unsettled) = (Vec::new(), Vec::new());
-    let base_runs = runs(base);
-    let base_p99s_ns = base_runs.p99s_ns();
-    clauses.extend(overload(base, &base_runs));
+    let base_p99s_ns = runs(base).p99s_ns();
+    let (mut clauses, mut unsettled, mut overloaded) = (Vec::new(), Vec::new(), Vec::new());
+    overloaded.extend(overload(base, &runs(base)));
     for accept in others {
-        let summary = runs(accept);
-        let p99s_ns = summary.p99s_ns();
+        let p99s_ns = runs(accept).p99s_ns();
+        let Some(range) = range_ms(&p99s_ns) else { continue };
         match order(&p99s_ns, &base_p99s_ns) {
-            _ if summary.overload().is_some() => clauses.extend(overload(accept, &summary)),
-            Order::Below => clauses.push(format!("{accept} is lower in every run ({})", range_ms(&p99s_ns)?)),
-            Order::Above => {
-                clauses.push(format!("{accept} is higher in every run ({})", range_ms(&p99s_ns)?))
-            }
-            Order::Unsettled => {
-                unsettled.extend(range_ms(&p99s_ns).map(|range| format!("{accept} ({range})")))
-            }
+            Order::Below => clauses.push(format!("{accept} is lower in every run ({range})")),
+            Order::Above => clauses.push(format!("{accept} is higher in every run ({range})")),
+            Order::Unsettled => unsettled.push(format!("{accept} ({range})")),
         }
+        overloaded.extend(overload(accept, &runs(accept)));
     }
     if !unsettled.is_empty() {
         clauses.push(format!("no difference seen for {}", join(&unsettled)));
     }
-    let base_range = range_ms(&base_p99s_ns).unwrap_or_else(|| "no run kept up".into());
-    let luck = split_by_luck(base_p99s_ns.len(), base_p99s_ns.len());
-    (!clauses.is_empty()).then(|| {
-        format!(
-            "Tail at {}: beside {base} (p99 {base_range}), {}.{}",
-            scenario.heading(),
-            clauses.join("; "),
-            rarity(luck, base_p99s_ns.len())
-        )
-    })
-}
-
-fn rarity(luck: f64, runs: usize) -> String {
-    if luck > 0.05 {
-        return format!(" With {runs} runs of the baseline nothing can be settled.");
+    if !overloaded.is_empty() {
+        clauses.push(format!("OVERLOADED: {}", join(&overloaded)));
     }
-    String::new()
+    let base_range = range_ms(&base_p99s_ns)?;
+    let few = match split_by_luck(base_p99s_ns.len(), base_p99s_ns.len()) {
+        luck if luck > 0.05 => " (too few runs to settle anything)",
+        _ => "",
+    };
+    (!clauses.is_empty()).then(|| {
+        let heading = scenario.heading();
+        format!("Tail at {heading}: p99, beside {base} with {base_range}{few}: {}.", clauses.join("; "))
+    })
 }
 
 fn overload(accept: AcceptMode, summary: &Summary) -> Option<String> {
     let share = summary.overload()?;
     let (all, over) = (summary.loads().count(), summary.loads().filter(|load| load.overloaded).count());
-    Some(format!(
-        "{accept} is OVERLOADED in {over} of {all} runs (at worst it answered {} of the load)",
-        percent(share)
-    ))
+    Some(format!("{accept} in {over} of {all} runs (at worst {} of the load was answered)", percent(share)))
 }
 
 /// Level against edge: each accept mode and round is a pair under the same load, so there is an interval.
@@ -302,12 +281,10 @@ mod tests {
     #[test]
     fn each_mode_is_called_what_its_counts_are() {
         let verdicts = all(&fixture::results());
-        assert!(text(&verdicts, "packed").contains("exclusive gave 100 % of the connections to one worker"));
+        assert!(text(&verdicts, "packed").contains("exclusive (100 % to one worker)"));
         assert!(text(&verdicts, "even").contains("rotate (the fullest worker had 0 % above its share)"));
         assert!(text(&verdicts, "chance").contains("private (dispersion 0."));
-        assert!(
-            text(&verdicts, "herd").starts_with("An accept costs the server most context switches in shared")
-        );
+        assert!(text(&verdicts, "herd").ends_with("shared costs most."));
     }
 
     #[test]
@@ -317,7 +294,7 @@ mod tests {
         assert!(light.contains("exclusive is higher in every run"), "{light}");
         assert!(light.contains("no difference seen for shared") && light.contains("rotate"), "{light}");
         let busy = text(&verdicts, "busy");
-        assert!(busy.contains("exclusive is OVERLOADED in 4 of 4 runs (at worst it answered 38 %"), "{busy}");
+        assert!(busy.contains("OVERLOADED: exclusive in 4 of 4 runs (at worst 38 % of"), "{busy}");
         assert!(
             text(&verdicts, "triggers").ends_with("no difference seen."),
             "{}",
@@ -331,10 +308,7 @@ mod tests {
         results.trials.retain(|trial| trial.round == 0);
         let verdicts = all(&results);
         let light = text(&verdicts, "light");
-        assert!(
-            light.contains("no difference seen for") && light.contains("nothing can be settled"),
-            "{light}"
-        );
+        assert!(light.contains("no difference seen for") && light.contains("too few runs"), "{light}");
         assert!(!light.contains("in every run"), "{light}");
     }
 

@@ -7,7 +7,7 @@ use super::svg::{Anchor, Svg};
 pub const PANEL: (f64, f64) = (264.0, 196.0);
 
 const LEFT: f64 = 44.0;
-const RIGHT: f64 = 8.0;
+const RIGHT: f64 = 14.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 38.0;
 

@@ -44,21 +44,17 @@ pub fn render(results: &Results) -> String {
 
 fn header(results: &Results) -> String {
     let mut html = String::from("<header>\n<h1>Who gets the connections, and who waits</h1>\n");
-    let what = results.headline().replace('\n', " · ");
-    let _ = writeln!(html, "<p class=\"what\">evenkeel-lab quick · {}</p>", escape(&what));
-    html.push_str("<p>");
-    for (is, badge) in [
-        (results.contended, "CONTENDED"),
-        (results.interrupted, "INTERRUPTED"),
-        (verdict::agreement(results).is_err(), "COUNTS DISAGREE"),
-    ] {
-        if is {
-            let _ = write!(html, "<span class=\"badge\">{badge}</span> ");
-        }
+    let _ = writeln!(html, "<p class=\"what\">evenkeel-lab quick · {}</p>", escape(&results.headline()));
+    let mut warnings = results.warnings();
+    warnings.extend(verdict::agreement(results).err().map(|warning| ("COUNTS DISAGREE", warning)));
+    for (word, what) in warnings {
+        let _ = writeln!(html, "<p><span class=\"badge\">{word}</span> {}</p>", escape(&what));
     }
-    html.push_str("</p>\n<ul class=\"verdicts\">\n");
+    html.push_str("<ul class=\"verdicts\">\n");
     for verdict in &results.verdicts {
-        let _ = writeln!(html, "<li>{}</li>", escape(&verdict.text));
+        // The sentence opens with what it is about, up to its first colon.
+        let (about, text) = verdict.text.split_once(':').unwrap_or(("", &verdict.text));
+        let _ = writeln!(html, "<li><b>{}:</b>{}</li>", escape(about), escape(text));
     }
     html + "</ul>\n</header>\n"
 }
@@ -218,6 +214,7 @@ fn circumstances(results: &Results) -> String {
         ("clocksource, governor", format!("{}, {}", machine.clocksource, machine.governor)),
         ("net.core.somaxconn", machine.somaxconn.clone()),
         ("stolen by the hypervisor", format!("{} % of the CPU time", machine.steal_percent)),
+        ("used by other processes", format!("{} % of the CPU time", machine.others_percent)),
         ("accept queue overflows", machine.listen_overflows.to_string()),
         (
             "client's own lateness",
@@ -225,15 +222,6 @@ fn circumstances(results: &Results) -> String {
         ),
         ("clients and server", verdict::agreement(results).unwrap_or_else(|warning| warning)),
     ];
-    if results.contended {
-        rows.push((
-            "contended",
-            format!(
-                "{} workers and the client share {} cores: counts and orders hold, latencies are only good for comparison",
-                results.workers, machine.cpus
-            ),
-        ));
-    }
     rows.extend(results.scenarios.iter().map(|scenario| (scenario.name, scenario.parameters.clone())));
     let rows: String = rows
         .iter()

@@ -17,7 +17,7 @@ const SERVICE_MEAN_US: u64 = 500;
 const CONNECTIONS: u64 = 64;
 /// The pause between two connects. A worker has long gone back to sleep by then, so each connection finds
 /// all workers idle: what happens is the mode's doing, not the queue's.
-const SPACING: &str = "1ms";
+const SPACING_MS: u64 = 1;
 
 /// One question to a server, put in the same way to each mode.
 #[derive(Debug)]
@@ -72,8 +72,9 @@ impl Scenario {
 
     /// The client's flags.
     pub fn client_args(&self, settings: &Settings, seed: u64) -> Vec<String> {
+        let spacing = format!("{SPACING_MS}ms");
         let mut args: Vec<String> =
-            ["--greet", "--json", "--connect-spacing", SPACING, "--seed"].map(str::to_owned).to_vec();
+            ["--greet", "--json", "--connect-spacing", &spacing, "--seed"].map(str::to_owned).to_vec();
         args.push(seed.to_string());
         let more = match self.load {
             Load::ConnectOnly { connections } => {
@@ -99,7 +100,7 @@ impl Scenario {
     /// What happens, in a few words: the heading of its columns and charts.
     pub fn heading(&self) -> String {
         match self.load {
-            Load::ConnectOnly { connections } => format!("{connections} connects, {SPACING} apart"),
+            Load::ConnectOnly { connections } => format!("{connections} connects, {SPACING_MS} ms apart"),
             Load::Open { rate } => format!("{}, {rate}/s", self.name),
         }
     }
@@ -108,10 +109,10 @@ impl Scenario {
     pub fn parameters(&self) -> String {
         match self.load {
             Load::ConnectOnly { connections } => {
-                format!("{connections} connects, {SPACING} apart, then silence")
+                format!("{connections} connects, {SPACING_MS} ms apart, then silence")
             }
             Load::Open { rate } => format!(
-                "{CONNECTIONS} connections opened {SPACING} apart, {rate} messages/s in all (Poisson), each \
+                "{CONNECTIONS} connections opened {SPACING_MS} ms apart, {rate} messages/s in all (Poisson), each \
                  {SERVICE_MEAN_US} µs of blocking work on average (exponential)"
             ),
         }
