@@ -35,10 +35,11 @@ pub struct Ratio {
 }
 
 /// The ratio `b / a` of paired positive values: Hodges–Lehmann over the logarithms with the interval of the
-/// Wilcoxon signed-rank test, both exact. `None` with fewer than six pairs, where no interval reaches 95 %.
-pub fn paired_ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
+/// Wilcoxon signed-rank test, both exact, with at least `confidence`. `None` with too few pairs for it: 95 %
+/// takes six, 99 % eight.
+pub fn paired_ratio(pairs: &[(f64, f64)], confidence: f64) -> Option<Ratio> {
     let logs: Vec<f64> = pairs.iter().map(|(a, b)| (b / a).ln()).collect();
-    let rank = wilcoxon_rank(logs.len())?;
+    let rank = wilcoxon_rank(logs.len(), confidence)?;
     let mut walsh: Vec<f64> = (0..logs.len())
         .flat_map(|i| (i..logs.len()).map(move |j| (i, j)))
         .map(|(i, j)| (logs[i] + logs[j]) / 2.0)
@@ -58,11 +59,11 @@ struct Rank {
     confidence: f64,
 }
 
-/// The most Walsh averages that may be cut off at each end while the interval still covers 95 %.
-fn wilcoxon_rank(pairs: usize) -> Option<Rank> {
+/// The most Walsh averages that may be cut off at each end while the interval keeps its confidence.
+fn wilcoxon_rank(pairs: usize, confidence: f64) -> Option<Rank> {
     // `ways[s]`: in how many of the 2^n assignments of signs the positive ranks add up to s. Past 60 pairs
     // the numbers leave what an f64 counts exactly, and no experiment here has so many rounds.
-    if !(6..=60).contains(&pairs) {
+    if pairs > 60 {
         return None;
     }
     let sums = pairs * (pairs + 1) / 2 + 1;
@@ -78,7 +79,7 @@ fn wilcoxon_rank(pairs: usize) -> Option<Rank> {
     let mut best = None;
     for (index, count) in ways.iter().enumerate() {
         tail += count / all;
-        if tail > 0.025 {
+        if tail > (1.0 - confidence) / 2.0 {
             break;
         }
         best = Some(Rank { index, confidence: 1.0 - 2.0 * tail });
@@ -148,21 +149,22 @@ mod tests {
     fn ranks_are_those_of_the_tables() {
         // measured against the published tables: n = 6: 1..21, 8: 4..33, 10: 9..47, 12: 14..65, 20: 53..158.
         for (pairs, rank) in [(6, 1), (8, 4), (10, 9), (12, 14), (20, 53)] {
-            assert_eq!(wilcoxon_rank(pairs).map(|found| found.index + 1), Some(rank), "{pairs} pairs");
+            assert_eq!(wilcoxon_rank(pairs, 0.95).map(|found| found.index + 1), Some(rank), "{pairs} pairs");
         }
-        assert!(wilcoxon_rank(5).is_none());
-        let confidence = wilcoxon_rank(10).map(|rank| (rank.confidence * 1000.0).round());
+        assert!(wilcoxon_rank(0, 0.95).is_none() && wilcoxon_rank(5, 0.95).is_none());
+        assert!(wilcoxon_rank(7, 0.99).is_none() && wilcoxon_rank(8, 0.99).is_some());
+        let confidence = wilcoxon_rank(10, 0.95).map(|rank| (rank.confidence * 1000.0).round());
         assert_eq!(confidence, Some(951.0));
     }
 
     #[test]
     fn a_paired_ratio_finds_a_constant_factor() {
         let pairs: Vec<_> = (1..=10).map(|i| (f64::from(i), f64::from(i) * 1.5)).collect();
-        let ratio = paired_ratio(&pairs).unwrap();
+        let ratio = paired_ratio(&pairs, 0.95).unwrap();
         for found in [ratio.estimate, ratio.low, ratio.high] {
             assert!((found - 1.5).abs() < 1e-9, "{ratio:?}");
         }
-        assert!(paired_ratio(&pairs[..5]).is_none());
+        assert!(paired_ratio(&pairs[..5], 0.95).is_none());
     }
 
     #[test]

@@ -19,6 +19,10 @@ use super::{
     summary::Summary,
 };
 
+/// Of the interval between triggers. Two figures are compared in every run, and there is no twin of the
+/// baseline yet that would show the noise: at 95 % each tenth run would see a difference that isn't there.
+const TRIGGER_CONFIDENCE: f64 = 0.99;
+
 /// All sentences about a run; none about what it did not do.
 pub fn all(results: &Results) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
@@ -211,7 +215,7 @@ fn trigger_ratio(results: &Results, figure: impl Fn(&LoadFigures) -> Option<f64>
         let twin_load = twin.and_then(|twin| twin.load.as_ref());
         pairs.extend(load_of(level.load.as_ref()).zip(load_of(twin_load)));
     }
-    paired_ratio(&pairs)
+    paired_ratio(&pairs, TRIGGER_CONFIDENCE)
 }
 
 fn interval(ratio: &Ratio) -> String {

@@ -134,10 +134,12 @@ pub fn decades((low, high): (f64, f64)) -> (f64, f64) {
     (low, 10f64.powf(high.log10().ceil()).max(low * 10.0))
 }
 
-/// Every power of ten in a domain made by [`decades`].
+/// The ticks of a domain made by [`decades`]: its powers of ten, with 2 and 5 between them where there is room.
 pub fn decade_ticks((low, high): (f64, f64)) -> Vec<f64> {
     let (first, last) = (low.log10().round() as i32, high.log10().round() as i32);
-    (first..=last).map(|exponent| 10f64.powi(exponent)).collect()
+    let between: &[f64] = if last - first <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let decade = |exponent| between.iter().map(move |tick| tick * 10f64.powi(exponent));
+    (first..last).flat_map(decade).chain([10f64.powi(last)]).collect()
 }
 
 #[cfg(test)]
@@ -178,5 +180,6 @@ mod tests {
         assert_eq!(decades((0.4, 30.0)), (0.1, 100.0));
         assert_eq!(decades((1.0, 1.0)), (1.0, 10.0));
         assert_eq!(decade_ticks((0.1, 100.0)), [0.1, 1.0, 10.0, 100.0]);
+        assert_eq!(decade_ticks((1.0, 10.0)), [1.0, 2.0, 5.0, 10.0]);
     }
 }
