@@ -10,11 +10,13 @@ mod exchange;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;
 
 use std::io::Write;
 
 use combos::Combination;
-use site::{Site, for_each};
+use evenkeel::config::Trigger;
+use site::{Site, for_each, with_seed};
 
 /// What cargo doesn't capture.
 fn say(text: &str) {
@@ -25,7 +27,7 @@ fn say(text: &str) {
 /// A server of a combination. More workers than cores in some, as the order of wakeups differs then.
 fn start(index: usize, combination: &Combination, seed: u64) -> Site {
     let mut arguments = combination.arguments();
-    let workers = if index % 3 == 0 { "3" } else { "2" };
+    let workers = if index % 5 == 0 { "3" } else { "2" };
     arguments.extend(["--workers".to_owned(), workers.to_owned()]);
     Site::start(&arguments, seed)
 }
@@ -38,6 +40,36 @@ fn every_combination_gives_the_same_service() {
     for_each(&all, |index, combination, seed| {
         let site = start(index, combination, seed);
         exchange::everything(&site);
+        site.end();
+    });
+}
+
+#[test]
+fn a_cover_of_all_pairs_bears_what_clients_do() {
+    let cover = Combination::cover();
+    say(&format!("{} combinations cover all pairs", cover.len()));
+    for_each(&cover, |index, combination, seed| {
+        let mut site = start(index, combination, seed);
+        trouble::everything(&mut site);
+        site.end();
+    });
+}
+
+#[test]
+fn long_streams_come_back_whole_by_each_trigger() {
+    let triggers: Vec<Trigger> = Trigger::ALL.to_vec();
+    for_each(&triggers, |_, trigger, seed| {
+        let site = Site::start(&["--workers", "2", "--trigger", trigger.name()], seed);
+        trouble::long_stream(&site);
+        site.end();
+    });
+}
+
+#[test]
+fn a_thousand_connections_at_once() {
+    with_seed(|seed| {
+        let mut site = Site::start(&["--workers", "2"], seed);
+        trouble::many_at_once(&mut site, 1000);
         site.end();
     });
 }
