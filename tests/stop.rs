@@ -116,7 +116,7 @@ fn what_is_queued_is_served_before_it_ends() {
             clients.iter_mut().for_each(|client| client.write_all(b"hello").expect("a live connection"));
             server.signal(Signal::TERM);
             server.thaw();
-            for client in &mut clients {
+            for mut client in clients {
                 let mut answer = Vec::new();
                 client.read_to_end(&mut answer).expect("FIN, not a reset");
                 assert_eq!(answer, b"hello", "{accept} {listen}");

@@ -124,6 +124,12 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
+    /// Waits until all its threads sleep: it has nothing to do, and its workers are in the kernel's wait queues.
+    pub fn settle(&self) {
+        let sleeps = |status: &String| status.lines().any(|line| line.starts_with("State:\tS"));
+        eventually("every thread sleeps", || self.thread_statuses().iter().all(sleeps).then_some(()));
+    }
+
     /// How often its threads have gone to sleep so far, all together.
     pub fn sleeps(&self) -> u64 {
         let of = |status: &String| {
