@@ -11,7 +11,7 @@ use std::{
     os::unix::net::UnixListener,
     process::{Child, Command, Output, Stdio},
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -78,7 +78,19 @@ fn command(address: &str, flags: &str) -> Command {
     command
 }
 
+/// Tests about time run alone: with a dozen generators beside them on two cores they would measure those.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+fn beside_others() -> impl Drop {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alone() -> impl Drop {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn load(address: impl ToString, flags: &str) -> Run {
+    let _machine = beside_others();
     Run::of(command(&address.to_string(), flags).arg("--json").output().unwrap())
 }
 
@@ -148,12 +160,14 @@ fn messages_of_every_size_come_back_whole() {
 fn a_unix_socket_is_driven_as_well() {
     let path = env::temp_dir().join(format!("evenkeel-load-test-{}.sock", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
+    // A short accept queue, so that connecting finds it full: std asks for the longest.
+    rustix::net::listen(&listener, 4).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || echo(stream));
         }
     });
-    // More than the accept queue holds, and messages larger than a socket's buffer.
+    // Messages are larger than a socket's buffer.
     let run = load(
         format!("unix:{}", path.display()),
         "--connections 300 --messages 3000 --size 300k --pipeline 2",
@@ -343,6 +357,7 @@ fn an_open_loop_offers_the_rate() {
 
 #[test]
 fn a_closed_stdout_is_no_failure() {
+    let _machine = beside_others();
     let mut child =
         command(&server(echo).to_string(), "--messages 100").stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -351,6 +366,7 @@ fn a_closed_stdout_is_no_failure() {
 
 #[test]
 fn the_text_fits_80_columns_and_has_no_colour() {
+    let _machine = beside_others();
     let mute = server(|mut stream| stream.read_to_end(&mut Vec::new()).map(|_| ()));
     for (address, flags, words) in [
         (greeting_server(), "--greet --messages 2000", "worker"),
@@ -435,6 +451,7 @@ impl Drop for ServerProcess {
 
 /// Runs the generator for 3 s against a server that is stopped for half a second in the middle.
 fn stalled(flags: &str) -> (Run, Duration) {
+    let _machine = alone();
     let server = ServerProcess::start(0);
     let child = command(&server.address, flags)
         .args(["--duration", "3s", "--warmup", "300ms", "--json"])
@@ -447,56 +464,67 @@ fn stalled(flags: &str) -> (Run, Duration) {
     (Run::of(child.wait_with_output().unwrap()), stall)
 }
 
-/// The share of messages that a stall makes wait for at least half of it is arithmetic in open loop: they
-/// were due in its first half. In closed loop at most those in flight when it began can notice.
-#[test]
-fn an_open_loop_shows_a_stall_that_a_closed_loop_omits() {
-    const RATE_PER_S: f64 = 2_000.0;
-    let (open, stall) = stalled("--rate 2000 --connections 16");
-    open.assert_clean();
-    let latency = open.histogram("latency");
-    let half_ns = stall.as_nanos() as u64 / 2;
-    let slow = latency.count_between(half_ns, u64::MAX) as f64;
-    let expected = RATE_PER_S * stall.as_secs_f64() / 2.0;
-    assert!((0.7 * expected..1.4 * expected).contains(&slow), "{slow} slow, {expected} expected");
-    let max_per_stall = latency.max() as f64 / stall.as_nanos() as f64;
-    assert!((0.9..2.0).contains(&max_per_stall), "max / stall = {max_per_stall}");
+/// How often an experiment with a stall is tried. The machine's own stalls come on top of ours and only ever
+/// add slow messages: too few are a defect at once, too many are one if it happens each time.
+const TRIES: usize = 5;
 
-    let (closed, stall) = stalled("--connections 16");
-    closed.assert_clean();
-    let latency = closed.histogram("latency");
-    let slow = latency.count_between(stall.as_nanos() as u64 / 2, u64::MAX);
-    // Twice as many leaves room for a second hiccup, of the machine.
-    assert!((1..=32).contains(&slow), "{slow} slow");
-    assert!(latency.max() as f64 >= 0.9 * stall.as_nanos() as f64);
+/// The share of messages that a stall makes wait for at least half of it is arithmetic in open loop: they
+/// were due in its first half.
+#[test]
+fn an_open_loop_shows_a_stall() {
+    let is_as_computed = |_| {
+        let (run, stall) = stalled("--rate 2000 --connections 16");
+        run.assert_clean();
+        let latency = run.histogram("latency");
+        let slow = latency.count_between(stall.as_nanos() as u64 / 2, u64::MAX) as f64;
+        let expected = 2_000.0 * stall.as_secs_f64() / 2.0;
+        let max_per_stall = latency.max() as f64 / stall.as_nanos() as f64;
+        assert!(slow >= 0.7 * expected && max_per_stall >= 0.9, "{slow} of {expected}, max {max_per_stall}");
+        slow < 1.4 * expected && max_per_stall < 1.5
+    };
+    assert!((0..TRIES).any(is_as_computed), "far more messages were slow than were due in the stall");
+}
+
+/// In closed loop only those can notice that were in flight when it began.
+#[test]
+fn a_closed_loop_omits_a_stall() {
+    let is_as_computed = |_| {
+        let (run, stall) = stalled("--connections 16");
+        run.assert_clean();
+        let latency = run.histogram("latency");
+        let slow = latency.count_between(stall.as_nanos() as u64 / 2, u64::MAX);
+        assert!(slow >= 1 && latency.max() as f64 >= 0.9 * stall.as_nanos() as f64, "{slow}");
+        slow <= 16
+    };
+    assert!((0..TRIES).any(is_as_computed), "more messages were slow than were in flight");
 }
 
 /// The other way round: a generator that was late says so, and its messages don't look faster for it.
 #[test]
 fn a_late_generator_tells_on_itself() {
-    let child = command(&server(echo).to_string(), "--rate 2000 --duration 2s --warmup 0 --json")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    thread::sleep(Duration::from_millis(700));
-    let stall = stall(&child, Duration::from_millis(400));
-    let run = Run::of(child.wait_with_output().unwrap());
-    run.assert_clean();
-    let slow = |name| run.histogram(name).count_between(stall.as_nanos() as u64 / 2, u64::MAX) as f64;
-    let expected = 2_000.0 * stall.as_secs_f64() / 2.0;
-    for name in ["latency", "send_lag"] {
-        assert!(
-            (0.7 * expected..1.4 * expected).contains(&slow(name)),
-            "{} of {expected}: {name}",
-            slow(name)
-        );
-    }
-    assert!(slow("service_latency") < 0.2 * expected, "{}", slow("service_latency"));
+    let is_as_computed = |_| {
+        let _machine = alone();
+        let child = command(&server(echo).to_string(), "--rate 2000 --duration 2s --warmup 0 --json")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(700));
+        let stall = stall(&child, Duration::from_millis(400));
+        let run = Run::of(child.wait_with_output().unwrap());
+        run.assert_clean();
+        let slow = |name| run.histogram(name).count_between(stall.as_nanos() as u64 / 2, u64::MAX) as f64;
+        let expected = 2_000.0 * stall.as_secs_f64() / 2.0;
+        let (latency, lag) = (slow("latency"), slow("send_lag"));
+        assert!(latency.min(lag) >= 0.7 * expected, "{latency} and {lag} of {expected}");
+        latency.max(lag) < 1.4 * expected && slow("service_latency") < 0.2 * expected
+    };
+    assert!((0..TRIES).any(is_as_computed), "far more messages were slow than were due in the stall");
 }
 
 #[test]
 fn a_server_that_comes_back_is_used_again() {
+    let _machine = beside_others();
     let server = ServerProcess::start(0);
     let port = server.port();
     let child = command(&server.address, "--connections 4 --duration 2s --warmup 0 --json")
@@ -513,5 +541,6 @@ fn a_server_that_comes_back_is_used_again() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.count("/connections") >= 8, "{}", run.json);
     assert!(run.count("/errors/connect") > 0, "{}", run.json);
-    assert!(run.count("/errors/reset") + run.count("/errors/short") >= 4, "{}", run.json);
+    // A connection that ended between two messages owed nothing, and is no error: at most 4 are.
+    assert!(run.count("/errors/reset") + run.count("/errors/short") <= 4, "{}", run.json);
 }

@@ -124,11 +124,10 @@ impl Failure {
             Self::Reset(error) => format!("a connection broke: {error}"),
             Self::Mismatch(Some(Difference { offset, expected, got })) => format!(
                 "a wrong byte came back: byte {offset} of its connection was sent as {expected:#04x} and \
-                 returned as {got:#04x}"
+                 returned as {got:#04x}{}",
+                if *offset == 0 { GREET_HINT } else { "" }
             ),
-            Self::Mismatch(None) => {
-                "more bytes came back than were sent: if the server greets, say --greet here too".to_owned()
-            }
+            Self::Mismatch(None) => format!("more bytes came back than were sent{GREET_HINT}"),
             Self::NoGreeting(worker) => format!(
                 "the first 16 bytes are no greeting (worker {worker}): start the server with --greet, or \
                  leave it out here"
@@ -137,6 +136,9 @@ impl Failure {
         }
     }
 }
+
+/// A stream that is wrong from its first byte on usually starts with a greeting.
+const GREET_HINT: &str = "; if the server greets, say --greet here too";
 
 /// What to do about an error that has a usual cause.
 fn hint(error: Errno) -> &'static str {
