@@ -363,8 +363,8 @@ fn commands() -> String {
     command.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>().join(" or ")
 }
 
-/// What clap says, without its usage block.
-fn in_one_line(error: &clap::Error) -> String {
+/// What clap says, without its usage block; for the tools' command lines too.
+pub fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text
         .lines()

@@ -10,6 +10,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, sync::atomic::Ordering::Relaxed};
 
+use evenkeel::runtime::topology;
 use rustix::{
     buffer::spare_capacity,
     event::{PollFd, PollFlags, epoll, poll},
@@ -147,7 +148,7 @@ impl<'a> Driver<'a> {
     pub fn run(mut self) -> Tally {
         if let Some(core) = self.plan.core(self.thread) {
             // `limits` has checked that the core may be used; unpinned, the run is still right.
-            core_affinity::set_for_current(core_affinity::CoreId { id: core });
+            topology::pin(core);
         }
         // The default slack lets each timed sleep overshoot by 50 µs more. Kernels that refuse keep it.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));

@@ -21,7 +21,6 @@ mod connection;
 mod driver;
 mod exchange;
 mod gate;
-mod histogram_json;
 mod limits;
 mod pattern;
 mod plan;
@@ -40,7 +39,10 @@ use std::{
     process::ExitCode,
     sync::atomic::AtomicU64,
     thread,
+    time::SystemTime,
 };
+
+use evenkeel::measure::report::date::rfc3339;
 
 use driver::Driver;
 use gate::Gate;
@@ -58,7 +60,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(message) = limits::allow(&plan) {
         return usage_error(&message);
     }
-    let started = clock::utc();
+    let started = rfc3339(SystemTime::now());
     let report = Report::new(&plan, started, run(&plan));
     if let Err(error) = print(&plan, &report) {
         eprintln!("evenkeel-load: cannot write the report: {error}");

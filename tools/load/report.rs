@@ -1,10 +1,10 @@
 //! The report: what all threads saw, as numbers. `docs/load.md` says what each field means.
 
+use evenkeel::measure::report::HistogramJson;
 use serde::Serialize;
 
 use super::{
     clock::SECOND_NS,
-    histogram_json::HistogramJson,
     plan::{End, Load, Plan},
     tally::{Errors, Tally, histogram},
 };

@@ -3,10 +3,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use evenkeel::config::units::{show_count, show_nanos};
+use evenkeel::{
+    config::units::{show_count, show_nanos},
+    measure::report::HistogramJson,
+};
 
 use super::{
-    histogram_json::HistogramJson,
     plan::{Load, Plan},
     report::{Report, Worker},
 };
