@@ -60,7 +60,7 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    pub(super) fn accept_from(&mut self, index: usize, budget: usize) {
+    fn accept_from(&mut self, index: usize, budget: usize) {
         self.look_at_queue(index);
         for _ in 0..budget {
             match self.intakes[index].accept(&self.cx.epoll) {
@@ -82,7 +82,7 @@ impl<S: Service> Worker<S> {
         self.intakes[index].settle(&self.cx.epoll);
     }
 
-    pub(super) fn look_at_queue(&mut self, index: usize) {
+    fn look_at_queue(&mut self, index: usize) {
         if self.cx.recorder.is_timing() {
             let queued = self.intakes[index].listener().queue_len().unwrap_or(0);
             self.accept_queue_max = self.accept_queue_max.max(u64::from(queued));

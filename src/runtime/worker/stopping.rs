@@ -23,7 +23,7 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    pub(super) fn close_intakes(&mut self) {
+    fn close_intakes(&mut self) {
         for mut intake in std::mem::take(&mut self.intakes) {
             loop {
                 match intake.accept(&self.cx.epoll) {
