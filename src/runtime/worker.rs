@@ -228,11 +228,11 @@ impl<S: Service> Worker<S> {
         };
         let half = link.half(side);
         half.note(readiness);
-        if trigger::reported(self.cx.trigger, half, readiness) {
-            if let Some(socket) = &half.socket {
-                // Can't fail: epoll has just reported it.
-                let _ = self.cx.epoll.remove(socket);
-            }
+        if trigger::reported(self.cx.trigger, half, readiness)
+            && let Some(socket) = &half.socket
+        {
+            // Can't fail: epoll has just reported it.
+            let _ = self.cx.epoll.remove(socket);
         }
         if link.event_ns == 0 {
             link.event_ns = self.cx.now_ns;

@@ -212,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn every_field_is_documented() {
+        let manual = include_str!("../../../docs/report.md");
+        for report in [samples::private(), samples::dealt()] {
+            let value = serde_json::to_value(&report).unwrap();
+            for field in names(&value) {
+                assert!(
+                    manual.contains(&format!("`{field}`")),
+                    "docs/report.md doesn't tell what {field} is"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn totals_are_the_exact_sums_of_workers() {
         let report: Value = serde_json::from_str(&samples::private().to_json_line()).unwrap();
         let workers = report["workers"].as_array().unwrap();
@@ -275,6 +289,17 @@ mod tests {
         assert_eq!(report.services[0].accepted, report.totals.accepted);
         assert_eq!(report.services[0].listen, ["127.0.0.1:7000"]);
         assert_eq!(report.services[0].listeners[0].accept, "private");
+    }
+
+    fn names(value: &Value) -> Vec<String> {
+        match value {
+            Value::Array(items) => items.iter().flat_map(names).collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .flat_map(|(name, field)| names(field).into_iter().chain([name.clone()]))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn nulls(at: &str, value: &Value) -> Vec<String> {

@@ -33,8 +33,8 @@ fn conditions(report: &Report) -> Vec<String> {
     let (config, machine) = (&report.config, &report.machine);
     vec![
         format!(
-            "accept={} listen-trigger={} trigger={} poll={}",
-            config.accept, config.listen_trigger, config.trigger, config.poll
+            "accept={} trigger={} listen-trigger={} poll={}",
+            config.accept, config.trigger, config.listen_trigger, config.poll
         ),
         held(format!("Linux {}, {}", machine.kernel, counted(machine.cpus as u64, "CPU"))),
         report.started.clone(),

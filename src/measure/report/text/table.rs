@@ -154,16 +154,17 @@ impl Table {
     /// The line of titles: each centred over its columns, with rules to both sides.
     fn groups(&self, layout: &[(usize, usize)]) -> Vec<Span> {
         let mut text = String::new();
-        for columns in layout.chunk_by(|&(a, _), &(b, _)| self.columns[a].group == self.columns[b].group) {
-            let span: usize = columns.iter().map(|&(at, width)| width + self.columns[at].gap()).sum();
-            let (before, group) = (self.columns[columns[0].0].gap(), self.columns[columns[0].0].group);
-            // The first column of all has no gap before it.
-            let before = if text.is_empty() { 0 } else { before };
-            let span = if text.is_empty() { span - self.columns[columns[0].0].gap() } else { span };
-            text.push_str(&" ".repeat(before));
-            text.push_str(&match group {
-                "" => " ".repeat(span - before),
-                _ => format!("{:─^1$}", format!(" {group} "), span - before),
+        let group = |&(at, _): &(usize, usize)| self.columns[at].group;
+        let gap = |&(at, _): &(usize, usize)| self.columns[at].gap();
+        for columns in layout.chunk_by(|a, b| group(a) == group(b)) {
+            let gaps: usize = columns[1..].iter().map(gap).sum();
+            let width = gaps + columns.iter().map(|&(_, width)| width).sum::<usize>();
+            if !text.is_empty() {
+                text.push_str(&" ".repeat(gap(&columns[0])));
+            }
+            text.push_str(&match group(&columns[0]) {
+                "" => " ".repeat(width),
+                title => format!("{:─^width$}", format!(" {title} ")),
             });
         }
         vec![Span::new(Style::Faint, text)]

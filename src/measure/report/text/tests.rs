@@ -15,7 +15,7 @@ use crate::{
 fn a_page_of_80_columns() {
     let expected = "\
 evenkeel 0.1.0: echo on 127.0.0.1:7000 · 4 workers · 10.0 s
-accept=private listen-trigger=level trigger=edge poll=block ·
+accept=private trigger=edge listen-trigger=level poll=block ·
   Linux 6.18.0, 4 CPUs · 2026-03-01T12:00:00.000Z
 400 connections (18 open) · 1.20 M messages (120 k/s) ·
   76.8 MB in, 76.8 MB out · 6.10 µs of CPU a message
@@ -63,7 +63,7 @@ Also counted: 400 accepts found the queue empty, longest accept queue 3.
 fn a_page_of_60_columns_has_fewer_columns_and_the_same_sentences() {
     let expected = "\
 evenkeel 0.1.0: echo on 127.0.0.1:7000 · 4 workers · 10.0 s
-accept=exclusive listen-trigger=level trigger=edge
+accept=exclusive trigger=edge listen-trigger=level
   poll=block · Linux 6.18.0, 4 CPUs ·
   2026-03-01T12:00:00.000Z
 400 connections (19 open) · 1.20 M messages (120 k/s) ·
@@ -109,6 +109,12 @@ Also counted: 400 accepts found the queue empty, longest
   accept queue 13.
 ";
     assert_eq!(samples::exclusive().to_text(60, false), expected);
+}
+
+#[test]
+fn the_manual_shows_a_real_page() {
+    let manual = include_str!("../../../../docs/report.md");
+    assert!(manual.contains(&samples::exclusive().to_text(80, false)));
 }
 
 #[test]
