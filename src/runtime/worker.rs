@@ -338,6 +338,8 @@ impl<S: Service> Worker<S> {
         while let Some((token, filed_ns)) = self.due.pop() {
             match token.target() {
                 Target::Session(_) => self.see_to_deadline(token, filed_ns),
+                // The wheel is early with what is far off.
+                _ if filed_ns > self.cx.now_ns => self.cx.wheel.file(filed_ns, (token, filed_ns)),
                 Target::Listener(index) => self.accept_after_pause(index),
                 Target::Mailbox => self.cut_off_at(filed_ns),
             }
