@@ -17,6 +17,7 @@ use std::{
         },
     },
     path::Path,
+    time::{Duration, Instant},
 };
 
 use evenkeel::{AcceptMode, Trigger, measure::Report};
@@ -65,6 +66,20 @@ fn a_second_signal_ends_it_at_once() {
         let report = ended.report();
         assert_eq!(total(&report, "drain_cut"), 1, "{second:?}");
         assert!(total(&report, "bytes_undelivered") > 0, "what was cut off is told");
+    }
+}
+
+/// Not a moment less than was said, wherever in a timer's tick the stop falls.
+#[test]
+fn the_drain_time_is_given_in_full() {
+    const DRAIN: Duration = Duration::from_millis(150);
+    for _ in 0..8 {
+        let server = Server::start(&["--workers", "2", "--drain", "150ms"]);
+        let _unread = with_backlog(&server);
+        let start = Instant::now();
+        let report = server.report();
+        assert!(start.elapsed() >= DRAIN, "cut off after {:?}", start.elapsed());
+        assert_eq!(total(&report, "drain_cut"), 1);
     }
 }
 
@@ -382,7 +397,7 @@ fn with_backlog(server: &Server) -> (TcpStream, usize) {
             Ok(len) => (sent, refused) = (sent + len, 0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 refused += 1;
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(2));
             }
             Err(error) => panic!("a live connection: {error}"),
         }

@@ -3,6 +3,8 @@
 //! A client may be used by two threads at once, one that writes and one that reads.
 
 use std::{
+    io::IoSlice,
+    mem::MaybeUninit,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
@@ -12,8 +14,9 @@ use std::{
 use rustix::{
     io::Errno,
     net::{
-        AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, connect,
-        recv, send, shutdown, socket_with, sockopt,
+        AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
+        SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, sendmsg, shutdown, socket_with,
+        sockopt,
     },
 };
 
@@ -98,6 +101,16 @@ impl Client {
                 Err(error) => panic!("cannot send: {error}, {} bytes left", bytes.len()),
             }
         }
+    }
+
+    /// Sends bytes with a descriptor beside them (unix alone).
+    pub fn send_with_descriptor(&self, bytes: &[u8], passed: BorrowedFd<'_>) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let passed = [passed];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&passed)), "there is space for one");
+        let sent = sendmsg(&self.0, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL);
+        assert_eq!(sent, Ok(bytes.len()));
     }
 
     /// Sends what the socket takes at once.

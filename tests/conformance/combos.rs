@@ -15,7 +15,7 @@ pub struct Combination {
     pub poll: PollMode,
 }
 
-/// How many values each dimension has, and how a combination is made of their indices.
+/// One of each kind.
 const POLLS: [PollMode; 3] =
     [PollMode::Block, PollMode::Spin, PollMode::Adaptive(PollMode::ADAPTIVE_DEFAULT)];
 

@@ -11,6 +11,9 @@ use crate::{
 const REFUSALS: usize = 10;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(2);
 
+/// More bytes than all the buffers on the way hold, wherever their limits are set.
+pub const UNBOUNDED: usize = 256 << 20;
+
 /// A part of the pattern that goes through one connection.
 #[derive(Clone, Copy)]
 pub struct Stream {

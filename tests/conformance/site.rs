@@ -20,6 +20,9 @@ use crate::{
 /// Servers that run at the same time. More would make each slower, not the suite faster.
 const LANES: usize = 2;
 
+/// A defect may make each combination wait for its timeouts: after so many failures the rest is left out.
+const FAILURES_MAX: usize = 3;
+
 /// A running server and what its clients did.
 pub struct Site {
     pub server: Server,
@@ -38,6 +41,8 @@ pub struct Books {
     pub connects: AtomicU64,
     pub bytes: AtomicU64,
     pub resets: AtomicU64,
+    pub timeouts: AtomicU64,
+    pub drain_cuts: AtomicU64,
     pub doubtful_connects: AtomicU64,
     pub doubtful_bytes: AtomicU64,
     pub doubtful_resets: AtomicU64,
@@ -116,7 +121,13 @@ impl Site {
         eventually("every descriptor of a session is closed", || {
             (self.server.descriptors() == self.descriptors).then_some(())
         });
-        let report = self.server.report();
+        self.server.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// The report of a server that was told to end, or ends by itself, compared with the books.
+    pub fn wait(self) -> Value {
+        let report = self.server.wait().report();
         self.books.compare(&report);
         report
     }
@@ -133,9 +144,10 @@ impl Books {
         let error = |name: &str| errors[name].as_u64().expect("a count");
         between("accepted", total(report, "accepted"), sure(&self.connects), sure(&self.doubtful_connects));
         between("resets", error("reset"), sure(&self.resets), sure(&self.doubtful_resets));
+        between("timeouts", error("timeout"), sure(&self.timeouts), 0);
+        between("drain_cut", total(report, "drain_cut"), sure(&self.drain_cuts), 0);
         assert_eq!(total(report, "active"), 0);
-        assert_eq!(total(report, "drain_cut"), 0);
-        for kind in ["timeout", "fd_limit", "connect", "other"] {
+        for kind in ["fd_limit", "connect", "other"] {
             assert_eq!(error(kind), 0, "{errors}");
         }
         if report["config"]["measure"] == "off" {
@@ -159,21 +171,21 @@ pub fn seed() -> u64 {
 /// Runs something for each item, a few at a time, and says with which items and which seed it failed.
 pub fn for_each<T: Sync + ToString>(items: &[T], run: impl Fn(usize, &T, u64) + Sync) {
     let (next, failed, seed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), seed());
-    thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(|| {
-                while let Some((index, item)) = items.iter().enumerate().nth(next.fetch_add(1, Relaxed)) {
-                    let seed = seed.wrapping_add(index as u64);
-                    if panic::catch_unwind(AssertUnwindSafe(|| run(index, item, seed))).is_err() {
-                        failed.lock().expect("nobody panics with it").push(item.to_string());
-                    }
-                }
-            });
+    let lock = || failed.lock().expect("nobody panics with it");
+    let lane = || {
+        while let Some((index, item)) = items.iter().enumerate().nth(next.fetch_add(1, Relaxed)) {
+            let seed = seed.wrapping_add(index as u64);
+            if panic::catch_unwind(AssertUnwindSafe(|| run(index, item, seed))).is_err() {
+                lock().push(item.to_string());
+            }
+            if lock().len() >= FAILURES_MAX {
+                break;
+            }
         }
-    });
-    let failed = failed.into_inner().expect("nobody panics with it");
-    let (count, of) = (failed.len(), items.len());
-    assert!(failed.is_empty(), "EVENKEEL_SEED={seed}: {count} of {of} failed:\n{}", failed.join("\n"));
+    };
+    thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(lane))));
+    let failed = lock();
+    assert!(failed.is_empty(), "failed with EVENKEEL_SEED={seed}:\n{}", failed.join("\n"));
 }
 
 /// The same for one: says with which seed it failed.

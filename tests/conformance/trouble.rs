@@ -1,12 +1,12 @@
 //! What clients do that is rare, or meant badly, and perfectly legal.
 
-use std::{sync::atomic::AtomicBool, sync::atomic::Ordering::Relaxed, thread};
+use std::thread;
 
 use rustix::net::SendFlags;
 
 use crate::{
     client::{Client, Pattern},
-    exchange::Stream,
+    exchange::{Stream, UNBOUNDED},
     site::Site,
 };
 
@@ -112,8 +112,7 @@ pub fn gone_at_once(site: &Site) {
 /// A client that doesn't read blocks nobody, on its worker or another; when it reads again, nothing is missing.
 pub fn stopped_reader(site: &Site) {
     let stopped = site.connect_narrow();
-    // More than all the buffers on the way hold.
-    let stream = Stream { start: 5, len: 16 << 20 };
+    let stream = Stream { start: 5, len: UNBOUNDED };
     let sent = stream.fill(site, &stopped);
     assert!(sent < stream.len, "{sent} bytes were taken from a client that reads nothing");
     let others: Vec<Client> = (0..8).map(|_| site.connect()).collect();
@@ -149,43 +148,4 @@ pub fn long_stream(site: &Site) {
     Stream { start: 1, len: 64 << 20 }.exchange(site, &client, || Pattern::PART_MAX);
     client.finish();
     client.expect_end();
-}
-
-/// One connection at full speed in both directions, until it is told to stop or has moved `most` bytes. Says
-/// whether it was told.
-pub fn firehose(site: &Site, most: usize, stop: &AtomicBool) -> bool {
-    let client = site.connect();
-    let mut told = false;
-    let sent = thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut sent = 0;
-            while sent < most && !stop.load(Relaxed) {
-                client.send(site.pattern.at(sent, Pattern::PART_MAX));
-                sent += Pattern::PART_MAX;
-            }
-            client.finish();
-            sent
-        });
-        let mut buffer = vec![0; Pattern::PART_MAX];
-        let mut received = 0;
-        loop {
-            match client.receive(&mut buffer) {
-                Ok(0) => break,
-                Ok(more) => {
-                    assert!(
-                        buffer[..more] == *site.pattern.at(received, more),
-                        "wrong after {received} bytes"
-                    );
-                    received += more;
-                }
-                Err(error) => panic!("{error} after {received} bytes"),
-            }
-        }
-        let sent = writer.join().expect("the writer sends");
-        told |= sent < most;
-        assert_eq!(received, sent);
-        sent
-    });
-    site.enter(&site.books.bytes, sent);
-    told
 }

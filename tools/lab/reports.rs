@@ -12,6 +12,10 @@ pub struct ClientReport {
     pub messages: u64,
     pub connections: u64,
     pub rate_per_s: f64,
+    /// Messages a second that were due; absent where nothing is sent.
+    pub offered_per_s: Option<f64>,
+    /// Whether answers came at less than 98 % of that rate.
+    pub fell_short: Option<bool>,
     pub latency: HistogramJson,
     pub send_lag: HistogramJson,
     pub by_worker: Vec<Served>,

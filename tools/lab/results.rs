@@ -91,6 +91,7 @@ pub struct Trial {
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadFigures {
     pub messages: u64,
+    /// Messages that were due in the measured time, by the schedule that was drawn.
     pub offered_per_s: f64,
     pub achieved_per_s: f64,
     /// Achieved < 98 % of offered: the percentiles measure the length of the run.
@@ -107,8 +108,6 @@ pub struct LoadFigures {
     pub latency: Histogram<u64>,
 }
 
-/// The smallest share of the offered rate that counts as having kept up.
-const KEPT_UP: f64 = 0.98;
 /// A quantile is only shown with at least so many samples beyond it.
 const SAMPLES_BEYOND_MIN: f64 = 10.0;
 
@@ -195,7 +194,7 @@ impl Trial {
                 .collect(),
             load: match plan.scenario.load {
                 Load::ConnectOnly { .. } => None,
-                Load::Open { rate } => Some(LoadFigures::new(rate as f64, &server, &client)?),
+                Load::Open { .. } => Some(LoadFigures::new(&server, &client)?),
             },
             server_report: format!("{file}.server.json"),
             client_report: format!("{file}.client.json"),
@@ -204,13 +203,13 @@ impl Trial {
 }
 
 impl LoadFigures {
-    fn new(offered_per_s: f64, server: &Report, client: &ClientReport) -> Result<Self, String> {
+    fn new(server: &Report, client: &ClientReport) -> Result<Self, String> {
         let latency = client.latency.decode()?;
         Ok(Self {
             messages: client.messages,
-            offered_per_s,
+            offered_per_s: client.offered_per_s.unwrap_or(0.0),
             achieved_per_s: client.rate_per_s,
-            overloaded: client.rate_per_s < KEPT_UP * offered_per_s,
+            overloaded: client.fell_short.unwrap_or(false),
             p50_ns: quantile(&latency, 0.5),
             p99_ns: quantile(&latency, 0.99),
             send_lag_p99_ns: client.send_lag.p99,

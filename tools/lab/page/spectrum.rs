@@ -98,7 +98,8 @@ impl Spectra {
 
 /// The curve of a histogram, up to the last quantile with enough samples beyond it.
 fn points(latency: &Histogram<u64>) -> Vec<(f64, f64)> {
-    (0..=STEPS_PER_DECADE * TAIL_DECADES)
+    // From the second step on: the minimum says nothing, and would cost the axis a decade.
+    (1..=STEPS_PER_DECADE * TAIL_DECADES)
         .map(|step| 10f64.powf(f64::from(step) / f64::from(STEPS_PER_DECADE)))
         .take_while(|rarity| latency.len() as f64 / rarity >= SAMPLES_BEYOND_MIN)
         .map(|rarity| (rarity, latency.value_at_quantile(1.0 - 1.0 / rarity) as f64 / 1e6))

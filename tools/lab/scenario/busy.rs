@@ -8,5 +8,5 @@ use super::{Load, Scenario};
 pub const BUSY: Scenario = Scenario {
     name: "busy",
     reveals: "what an uneven share costs when the workers together are more than half busy",
-    load: Load::Open { rate: 4_000 },
+    load: Load::Open { rate: 5_000 },
 };

@@ -8,5 +8,5 @@ use super::{Load, Scenario};
 pub const LIGHT: Scenario = Scenario {
     name: "light",
     reveals: "what packing costs the tail at a load that one worker alone can just carry",
-    load: Load::Open { rate: 1_200 },
+    load: Load::Open { rate: 1_600 },
 };

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The emulated service time of a message, mean, in microseconds.
 ///
 /// Long enough that oversleeping (some 60 µs) and the scheduler's hiccups stay small beside it.
-const SERVICE_MEAN_US: u64 = 500;
+const SERVICE_MEAN_US: u64 = 400;
 /// Connections of the scenarios with load: few enough that the hash's luck shows, many enough for a tail.
 const CONNECTIONS: u64 = 64;
 /// The pause between two connects. A worker has long gone back to sleep by then, so each connection finds
