@@ -52,7 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve: send back what comes in.
-    Echo(EchoArgs),
+    Echo(Box<EchoArgs>),
     /// Show a saved report.
     Report(ReportArgs),
 }

@@ -21,13 +21,13 @@ use rustix::{
 use super::{
     Live,
     clock::{self, SECOND_NS},
+    connection::{Connection, Token},
     gate::Gate,
     pattern::Pattern,
     plan::{End, Load, Plan},
     schedule::Schedule,
     tally::Tally,
     timeline::Timeline,
-    traffic::{Connection, Token},
 };
 
 /// The most events of one epoll_wait.
@@ -304,12 +304,7 @@ impl<'a> Driver<'a> {
 
     /// Waits for events until `deadline_ns` at most, and gives each connection that has one its turn.
     fn step(&mut self, deadline_ns: u64) {
-        let is_ready = self.sleep(deadline_ns);
-        self.events.clear();
-        if is_ready {
-            // EINTR is no event; anything else can't happen to an epoll instance of our own.
-            let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(0)));
-        }
+        self.wait(deadline_ns);
         self.woke_ns = clock::now_ns();
         for index in 0..self.events.len() {
             let event = self.events[index];
@@ -322,18 +317,29 @@ impl<'a> Driver<'a> {
         self.live.answered.store(self.answered, Relaxed);
     }
 
-    /// Sleeps until there are events, or `deadline_ns`. Whether there may be events.
-    fn sleep(&mut self, deadline_ns: u64) -> bool {
-        let wait_ns = deadline_ns.saturating_sub(clock::now_ns()).min(NAP_MAX_NS);
-        let wait_ns = match self.plan.load {
-            Load::Open { spin: true, .. } => wait_ns.saturating_sub(SPIN_NS),
-            _ => wait_ns,
-        };
-        if wait_ns == 0 {
-            return true;
+    /// Waits for events until `deadline_ns`.
+    fn wait(&mut self, deadline_ns: u64) {
+        self.events.clear();
+        let mut wait_ns = deadline_ns.saturating_sub(clock::now_ns()).min(NAP_MAX_NS);
+        if wait_ns > 0 && self.is_punctual() {
+            if matches!(self.plan.load, Load::Open { spin: true, .. }) {
+                wait_ns = wait_ns.saturating_sub(SPIN_NS);
+            }
+            // `epoll::wait` rounds up to whole milliseconds (it calls epoll_pwait for the sake of old
+            // kernels), so what has to be on time sleeps in ppoll, which takes nanoseconds.
+            let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+            if wait_ns > 0 && matches!(poll(&mut fds, Some(&timespec(wait_ns))), Ok(0)) {
+                return;
+            }
+            wait_ns = 0;
         }
-        let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
-        !matches!(poll(&mut fds, Some(&timespec(wait_ns))), Ok(0))
+        // EINTR is no event; anything else can't happen to an epoll instance of our own.
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(wait_ns)));
+    }
+
+    /// Whether what is waited for has a due time that is to be kept.
+    fn is_punctual(&self) -> bool {
+        self.plan.is_open_loop() || self.plan.spacing_ns > 0
     }
 }
 

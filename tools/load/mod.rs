@@ -17,6 +17,7 @@
 
 mod args;
 mod clock;
+mod connection;
 mod driver;
 mod exchange;
 mod gate;

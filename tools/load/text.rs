@@ -11,6 +11,9 @@ use super::{
     report::{Report, Worker},
 };
 
+/// The longest line, in characters.
+const WIDTH: usize = 80;
+
 /// The longest bar.
 const BAR_LEN: f64 = 24.0;
 
@@ -28,7 +31,7 @@ pub struct Text<'a> {
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { plan, report } = self;
-        writeln!(f, "evenkeel-load → {} · {}\n", plan.address, describe(plan))?;
+        writeln!(f, "evenkeel-load → {}\n{}\n", plan.address, describe(plan))?;
         self.totals(f)?;
         self.errors(f)?;
         if report.latency.count + report.connect_latency.count > 0 {
@@ -38,7 +41,8 @@ impl Display for Text<'_> {
             by_worker(f, workers)?;
         }
         for sentence in self.caveats() {
-            writeln!(f, "\n{sentence}")?;
+            writeln!(f)?;
+            wrapped(f, &sentence)?;
         }
         Ok(())
     }
@@ -108,7 +112,7 @@ impl Text<'_> {
         if report.fell_short == Some(true) {
             told.push(format!(
                 "Fell short: {:.1} % of the offered rate was achieved. Latencies then tell how long the run \
-                 was,\nnot how fast the server is: offer less.",
+                 was, not how fast the server is: offer less.",
                 100.0 * report.rate_per_s / report.offered_per_s.unwrap_or(f64::INFINITY)
             ));
         }
@@ -122,7 +126,7 @@ impl Text<'_> {
         if plan.is_open_loop() && is_late && report.send_lag.count > 0 {
             told.push(
                 "The generator itself was late: the p99 of `send lag` is more than a tenth of the median \
-                 service\nlatency. Give it a core of its own (--cores, --spin), more --threads, or a lower \
+                 service latency. Give it a core of its own (--cores, --spin), more --threads, or a lower \
                  rate."
                     .to_owned(),
             );
@@ -132,6 +136,22 @@ impl Text<'_> {
         }
         told
     }
+}
+
+/// Writes a sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
+fn wrapped(f: &mut Formatter<'_>, sentence: &str) -> fmt::Result {
+    let mut column = 0;
+    for word in sentence.split(' ') {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > WIDTH {
+            writeln!(f)?;
+            column = 0;
+        }
+        let space = if column > 0 { " " } else { "" };
+        write!(f, "{space}{word}")?;
+        column += space.len() + len;
+    }
+    writeln!(f)
 }
 
 fn describe(plan: &Plan) -> String {
