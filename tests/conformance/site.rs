@@ -112,7 +112,7 @@ impl Site {
     pub fn while_frozen<T>(&self, act: impl FnOnce() -> T) -> T {
         self.server.freeze();
         let done = act();
-        self.server.signal(Signal::CONT);
+        self.server.thaw();
         done
     }
 

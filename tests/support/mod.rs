@@ -94,17 +94,6 @@ impl Server {
         kill_process(self.pid(), signal).expect("the server runs");
     }
 
-    /// SIGSTOP; returns when every thread stands still. SIGCONT lets it go on.
-    pub fn freeze(&self) {
-        self.signal(Signal::STOP);
-        let is_stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"));
-        let tasks = format!("/proc/{}/task", self.child.id());
-        eventually("every thread stands still", || {
-            let mut tasks = fs::read_dir(&tasks).expect("the server runs").flatten();
-            tasks.all(|task| fs::read_to_string(task.path().join("stat")).is_ok_and(is_stopped)).then_some(())
-        });
-    }
-
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").count()

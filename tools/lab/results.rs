@@ -144,7 +144,7 @@ impl Results {
         }
         if self.machine.is_disturbed() {
             let what = format!(
-                "meanwhile others used {others_percent} % of the CPU ({steal_percent} % stolen): run again on a quiet machine"
+                "others used {others_percent} % of the CPU ({steal_percent} % stolen): run again on a quiet machine"
             );
             warnings.push(("DISTURBED", what));
         }

@@ -139,7 +139,7 @@ impl Run {
         let warnings = results.warnings();
         let warnings: Vec<_> = warnings.iter().map(|(word, what)| format!("{word}: {what}\n")).collect();
         format!(
-            "{}\n{}\n{}\n{}\n\n{}\n{}\n",
+            "{}\n{}\n{}\n{}\n{}\n{}\n",
             results.headline(),
             warnings.concat(),
             table::render(results, style),

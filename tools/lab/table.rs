@@ -55,14 +55,19 @@ pub fn render(results: &Results, style: Style) -> String {
     lay_out(&groups, results.modes.len(), style)
 }
 
-/// The line that says what one dash and one percentage mean, and which figures are whose.
+/// What the columns mean.
 pub fn legend(results: &Results) -> String {
-    format!(
-        "Connections: sum of {} rounds, workers in order of registration. Latency: from the moment a message was due,\n\
-         as the client saw it. OVERLOADED n%: only n % of the offered load was answered in time. –: fewer than ten\n\
-         samples beyond. switches/accept: context switches of the whole server per connection.",
-        results.rounds
-    )
+    let rounds = match results.rounds {
+        1 => "of one round".to_owned(),
+        rounds => format!("the sum of {rounds} rounds"),
+    };
+    let text = format!(
+        "Connections: {rounds}, workers in order of registration. chance?: more even (better) or more packed \
+         (worse) than chance. switches: context switches of the server per connection. Latency: from the moment \
+         when a message was due, as the client saw it. OVERLOADED n%: n % of the offered load was answered in \
+         time. –: fewer than ten samples beyond."
+    );
+    wrap(&text, "", "")
 }
 
 /// Breaks a sentence into lines of the table's width.
