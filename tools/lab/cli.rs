@@ -15,6 +15,7 @@ use super::{
     mode::Mode,
     run,
     scenario::{self, Settings},
+    table,
 };
 
 /// Experiments that show what the accept and trigger modes do.
@@ -81,8 +82,9 @@ pub fn print(text: &str) -> ExitCode {
 fn list() -> String {
     let mut text = String::from("Scenarios, each put to every mode:\n");
     for scenario in scenario::ALL {
-        text +=
-            &format!("  {:<8}  {}\n            {}\n", scenario.name, scenario.reveals, scenario.parameters());
+        let indent = "            ";
+        text += &table::wrap(scenario.reveals, &format!("  {:<8}  ", scenario.name), indent);
+        text += &table::wrap(&scenario.parameters(), indent, indent);
     }
     text += &format!("\nModes of quick, {} workers each (the first is the baseline):\n", Settings::WORKERS);
     for twins in Mode::quick().chunks(2) {

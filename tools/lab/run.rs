@@ -94,7 +94,9 @@ impl Run {
             progress.begin(plan);
             let ran = trial::run(plan, &self.settings, interrupts)
                 .and_then(|reports| self.keep(plan, &reports).map_err(Failure::Failed));
-            progress.done();
+            if ran.is_ok() {
+                progress.done();
+            }
             ran.map_err(|why| at(plan, why))
         });
         progress.clear();

@@ -163,7 +163,8 @@ fn spark(count: u64, most: u64) -> char {
     }
 }
 
-fn dispersion(dispersion: f64) -> String {
+/// An index of dispersion with three digits.
+pub fn dispersion(dispersion: f64) -> String {
     match dispersion {
         d if d < 9.995 => format!("{d:.2}"),
         d => format!("{d:.0}"),

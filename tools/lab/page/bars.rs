@@ -1,17 +1,19 @@
 //! Connections per worker, a panel a mode: bars beside the band in which chance would keep them.
 
 use super::{
+    Panel,
     frame::{Frame, PANEL},
-    svg::{Anchor, Scale},
+    svg::Scale,
 };
 use crate::{
     results::{Results, Trial},
     statistics::chance_band,
     summary::Summary,
+    table,
 };
 
 /// The panel of one mode. All panels of a run have one scale, so that they can be compared by eye.
-pub fn panel(results: &Results, scenario: &str, mode: &str) -> Option<String> {
+pub fn panel(results: &Results, scenario: &str, mode: &str) -> Option<Panel> {
     let summary = Summary::of(results, scenario, |name| name == mode);
     let balance = summary.balance()?;
     let total = summary.trials.iter().map(|trial| total(trial)).max()?;
@@ -45,11 +47,9 @@ pub fn panel(results: &Results, scenario: &str, mode: &str) -> Option<String> {
         frame.x_tick(x.at(worker as f64 + 0.5), &worker.to_string());
     }
     frame.titles("worker", "connections");
-    let caption = format!("dispersion {:.2}", balance.dispersion);
-    frame.svg.text("note", (right, frame.top() + 10.0), Anchor::End, &caption);
     let verdict = balance.verdict.map(|verdict| verdict.name()).unwrap_or_default();
-    frame.svg.text("note", (right, frame.top() + 23.0), Anchor::End, verdict);
-    Some(frame.svg.finish())
+    let note = format!("dispersion {}, {verdict}", table::dispersion(balance.dispersion));
+    Some(Panel { name: mode.to_owned(), note, svg: frame.svg.finish() })
 }
 
 /// The class of an accept mode's colour.
@@ -72,11 +72,11 @@ mod tests {
 
     #[test]
     fn each_round_has_a_bar_for_each_worker() {
-        let svg = panel(&fixture::results(), "trickle", "exclusive/level").unwrap();
+        let Panel { note, svg, .. } = panel(&fixture::results(), "trickle", "exclusive/level").unwrap();
         assert_eq!(svg.matches("class=\"bar exclusive\"").count(), 2 * 4);
         assert!(svg.contains("worker 0, round 2: 400 of 400 connections"));
         assert!(svg.contains("by chance, a worker gets 83 to 117 (95 %)"));
-        assert!(svg.contains("worse than chance"));
+        assert_eq!(note, "dispersion 800, worse than chance");
     }
 
     #[test]

@@ -23,6 +23,13 @@ use svg::escape;
 
 const STYLE: &str = include_str!("style.css");
 
+/// A chart with its name, and what there is to say about it in a few words.
+struct Panel {
+    name: String,
+    note: String,
+    svg: String,
+}
+
 /// The page of a run.
 pub fn render(results: &Results) -> String {
     let title = format!("evenkeel-lab quick · {}", results.started);
@@ -78,9 +85,7 @@ fn spreads(results: &Results, scenario: &Scenario) -> String {
     // Triggers one below the other, so that each accept mode is a column.
     let mut modes: Vec<&String> = results.modes.iter().collect();
     modes.sort_by_key(|mode| mode.split('/').nth(1) != Some("level"));
-    let panels = modes
-        .into_iter()
-        .filter_map(|mode| Some((mode.as_str(), bars::panel(results, scenario.name, mode)?)));
+    let panels = modes.into_iter().filter_map(|mode| bars::panel(results, scenario.name, mode));
     section(&format!("Who gets the connections: {}", scenario.heading()), &note, panels)
 }
 
@@ -92,15 +97,20 @@ fn spectra(results: &Results, scenario: &Scenario) -> String {
                 grey: the other modes. A curve ends where fewer than ten samples lie beyond.";
     let mut accepts: Vec<&str> = results.modes.iter().map(|mode| bars::accept(mode)).collect();
     accepts.dedup();
-    let panels = accepts.into_iter().filter_map(|accept| Some((accept, spectra.panel(accept)?)));
+    let panels = accepts.into_iter().filter_map(|accept| spectra.panel(accept));
     let heading = format!("Who waits: {}", scenario.heading());
     section(&heading, &format!("{}. {note}", sentence(&scenario.parameters())), panels)
 }
 
-fn section<'a>(heading: &str, note: &str, panels: impl Iterator<Item = (&'a str, String)>) -> String {
-    let figures: String = panels
-        .map(|(name, svg)| format!("<figure><figcaption>{}</figcaption>{svg}</figure>\n", escape(name)))
-        .collect();
+fn section(heading: &str, note: &str, panels: impl Iterator<Item = Panel>) -> String {
+    let figure = |Panel { name, note, svg }: Panel| {
+        format!(
+            "<figure><figcaption>{} <small>{}</small></figcaption>{svg}</figure>\n",
+            escape(&name),
+            escape(&note)
+        )
+    };
+    let figures: String = panels.map(figure).collect();
     if figures.is_empty() {
         return String::new();
     }

@@ -7,9 +7,10 @@
 use hdrhistogram::Histogram;
 
 use super::{
+    Panel,
     bars::accept,
     frame::{Frame, PANEL},
-    svg::{Anchor, Scale, decade_ticks, decades},
+    svg::{Scale, decade_ticks, decades},
 };
 use crate::{results::Results, summary::Summary};
 
@@ -54,7 +55,7 @@ impl Spectra {
     }
 
     /// The panel of one accept mode: level solid, edge dashed.
-    pub fn panel(&self, of: &str) -> Option<String> {
+    pub fn panel(&self, of: &str) -> Option<Panel> {
         let (own, others): (Vec<&Curve>, Vec<_>) =
             self.curves.iter().partition(|curve| accept(&curve.mode) == of);
         if own.is_empty() {
@@ -83,16 +84,9 @@ impl Spectra {
             let dash = if curve.mode.split('/').nth(1) == Some("level") { "" } else { " dashed" };
             frame.svg.path(&format!("curve {of}{dash}"), &place(curve), &curve.mode);
         }
-        if own.iter().any(|curve| curve.overloaded) {
-            frame.svg.text(
-                "warning",
-                (frame.x_range().0 + 6.0, frame.top() + 12.0),
-                Anchor::Start,
-                "OVERLOADED",
-            );
-        }
         frame.titles("percentile of messages", "response time, ms");
-        Some(frame.svg.finish())
+        let note = if own.iter().any(|curve| curve.overloaded) { "OVERLOADED" } else { "" };
+        Some(Panel { name: of.to_owned(), note: note.to_owned(), svg: frame.svg.finish() })
     }
 }
 
@@ -125,11 +119,11 @@ mod tests {
     fn a_panel_has_its_twins_in_front_and_the_others_behind() {
         let results = fixture::results();
         let spectra = Spectra::new(&results, "busy", "busy".into()).unwrap();
-        let svg = spectra.panel("exclusive").unwrap();
+        let Panel { note, svg, .. } = spectra.panel("exclusive").unwrap();
         assert_eq!(svg.matches("curve other").count(), 8);
         assert_eq!(svg.matches("\"curve exclusive\"").count(), 1);
         assert_eq!(svg.matches("\"curve exclusive dashed\"").count(), 1);
-        assert!(svg.contains("OVERLOADED") && !spectra.panel("rotate").unwrap().contains("OVERLOADED"));
+        assert!(note == "OVERLOADED" && spectra.panel("rotate").unwrap().note.is_empty());
         assert!(spectra.panel("local").is_none());
     }
 
