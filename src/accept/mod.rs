@@ -98,10 +98,12 @@ pub fn notes(options: &Options, served: &[Served]) -> Vec<String> {
             notes.push("local without pinned workers is private: no worker has a core".into());
         }
     }
-    if options.poll != PollMode::Block && served.iter().any(|served| served.accept.is_exclusive()) {
+    let exclusive = served.iter().find(|served| served.accept.is_exclusive());
+    if let (Some(Served { accept, .. }), true) = (exclusive, options.poll != PollMode::Block) {
         notes.push(format!(
-            "{} with --poll {}: a worker that spins isn't on the kernel's wait queue, so the mode behaves like shared",
-            options.accept, options.poll
+            "{accept} with --poll {}: a worker that spins isn't on the kernel's wait queue, so the mode behaves like \
+             shared",
+            options.poll
         ));
     }
     notes

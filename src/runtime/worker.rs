@@ -177,7 +177,8 @@ impl<S: Service> Worker<S> {
         let woke = !self.events.is_empty() || sleeps;
         let is_due = self.cx.wheel.next_ns().is_some_and(|next| next <= self.cx.now_ns);
         if !woke && !has_work && !is_due {
-            // A look in passing, by a worker that spins.
+            // A look in passing, by a worker that spins: it is idle, whatever its core may say.
+            self.board.line(self.cx.worker).waiting();
             return false;
         }
         self.board.line(self.cx.worker).running(self.cx.now_ns);
