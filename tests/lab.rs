@@ -2,13 +2,14 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 /// Far more than anything here takes: only a hang runs into it.
@@ -78,9 +79,11 @@ fn spaced_connects_show_what_each_mode_does() {
 #[test]
 fn ctrl_c_leaves_no_process_and_keeps_what_was_finished() {
     let dir = fresh_dir("interrupted");
-    let mut running = lab(&["quick", "--phase-duration", "200ms", "--out"]).arg(&dir).spawn().unwrap();
+    let mut lab = lab(&["quick", "--phase-duration", "200ms", "--out"]);
+    let mut running = lab.arg(&dir).process_group(0).spawn().unwrap();
     wait_for_trials(&dir, &mut running);
-    signal(&running, Signal::INT);
+    // As a terminal does it: to the whole process group.
+    kill_process_group(Pid::from_child(&running), Signal::INT).unwrap();
     let lab_id = running.id();
     let ended = running.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
@@ -184,10 +187,6 @@ fn counts(trial: &Value) -> Vec<u64> {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// Returns once a first trial is on disk. A file is replaced as a whole, so it can always be read.

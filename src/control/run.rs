@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Running, Server, notify, output::Output};
+use super::{
+    Running, Server, notify,
+    output::{Output, say},
+};
 use crate::{
     accept::Served,
     config::Options,
@@ -62,6 +65,7 @@ pub fn run<S: Service>(
     bind: impl FnOnce() -> Result<Server, String>,
     make: impl Fn(usize) -> S + Send + Clone + 'static,
 ) -> Result<(), Failure> {
+    plan.output.check().map_err(Failure::Start)?;
     // Before any thread starts, so that all inherit the mask.
     let signals = Signals::block()
         .map_err(|error| Failure::Start(format!("cannot wait for signals: {error}; raise `ulimit -n`")))?;
@@ -93,22 +97,22 @@ struct Main<'a> {
 impl Main<'_> {
     fn announce(&self, workers: usize) {
         if !self.plan.quiet {
-            self.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            self.notes.iter().for_each(|note| say(&format!("note: {note}")));
         }
         for served in &self.served {
-            eprintln!(
+            say(&format!(
                 "ready: {} on {} · {workers} workers · accept={} trigger={} poll={}",
                 self.plan.kind, served.address, served.accept, self.options.trigger, self.options.poll
-            );
+            ));
         }
         if self.plan.verbose {
             let cores: Vec<String> = self.cores.iter().map(ToString::to_string).collect();
             let pinned = if self.options.pin { "pinned" } else { "not pinned" };
-            eprintln!(
+            say(&format!(
                 "info: workers on cores {} ({pinned}), process {}",
                 cores.join(","),
                 std::process::id()
-            );
+            ));
         }
         notify::ready();
     }
@@ -128,7 +132,7 @@ impl Main<'_> {
             let timeout_ns = next_ns.map(|next| next.saturating_sub(clock::now_ns()));
             epoll.wait(&mut events, timeout_ns).map_err(refused)?;
             while let Some(signal) = signals.next() {
-                self.heed(signal)?;
+                self.heed(signal);
             }
             self.running.ended().silence();
             self.stop_after_panic();
@@ -139,7 +143,7 @@ impl Main<'_> {
                 // A report that was late is not made up for: the next is due on the grid.
                 let late = (now_ns - next) / nanos(every);
                 next_report_ns = Some(next + (late + 1) * nanos(every));
-                self.report_now()?;
+                self.report_now();
             }
             if end_ns.is_some_and(|end| end <= now_ns) {
                 self.stop(self.plan.drain.unwrap_or(DURATION_DRAIN));
@@ -148,17 +152,16 @@ impl Main<'_> {
         Ok(())
     }
 
-    fn heed(&mut self, signal: Signal) -> Result<(), String> {
+    fn heed(&mut self, signal: Signal) {
         match signal {
-            Signal::Report => return self.report_now(),
-            Signal::Upgrade => self.say("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
+            Signal::Report => self.report_now(),
+            Signal::Upgrade => self.note("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
             Signal::Stop | Signal::Hangup if self.is_stopping => {
-                self.say("stopping at once");
+                self.note("stopping at once");
                 self.stop(Duration::ZERO);
             }
             Signal::Stop | Signal::Hangup => self.stop(self.options.drain),
         }
-        Ok(())
     }
 
     fn stop(&mut self, drain: Duration) {
@@ -170,14 +173,17 @@ impl Main<'_> {
     fn stop_after_panic(&mut self) {
         if !self.is_stopping && self.running.has_ended() {
             self.failed = true;
-            self.say("a worker has failed: the others finish what they have");
+            self.note("a worker has failed: the others finish what they have");
             self.stop(self.options.drain);
         }
     }
 
-    fn report_now(&self) -> Result<(), String> {
+    /// That a report can't be written (a full disk, no descriptor left) is told, and no reason to stop serving.
+    fn report_now(&self) {
         let (workers, acceptor) = self.running.snapshot();
-        self.plan.output.interim(&self.report(&workers, acceptor.as_ref()))
+        if let Err(message) = self.plan.output.interim(&self.report(&workers, acceptor.as_ref())) {
+            say(&format!("evenkeel: {message}"));
+        }
     }
 
     fn finish(self) -> Result<(), Failure> {
@@ -202,9 +208,9 @@ impl Main<'_> {
         Report::new(run_info(plan, options, notes, cores, served, started.0, duration), workers, acceptor)
     }
 
-    fn say(&self, text: &str) {
+    fn note(&self, text: &str) {
         if !self.plan.quiet {
-            eprintln!("note: {text}");
+            say(&format!("note: {text}"));
         }
     }
 }

@@ -31,7 +31,6 @@ use crate::{
         Errno,
         epoll::{Epoll, Interest},
         eventfd::EventFd,
-        listen::ListenAddress,
     },
 };
 
@@ -244,11 +243,7 @@ impl Drop for Running {
             self.stop(Duration::ZERO);
             self.workers.iter_mut().for_each(|worker| drop(worker.join()));
         }
-        for Served { address, .. } in &self.served {
-            if let ListenAddress::Unix(file) = address {
-                file.unlink();
-            }
-        }
+        accept::unlink(&self.served);
     }
 }
 

@@ -15,3 +15,10 @@ pub mod socket;
 pub mod usage;
 
 pub use rustix::io::Errno;
+
+/// Why a call failed, for a sentence: what the system calls the error, without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.split(" (os error").next().unwrap_or(&text).chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -5,6 +5,8 @@ use std::{
     ptr,
 };
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::{Errno, epoll::Source};
 
 /// The signals that mean something to a server.
@@ -66,6 +68,20 @@ impl Signals {
         // ssi_signo is the first field (signalfd(2)).
         let number = bytes[..filled].first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes))?;
         SIGNALS.iter().find(|(known, _)| *known as u32 == number).map(|(_, signal)| *signal)
+    }
+
+    /// Sleeps until a signal asks the program to end, and says with which status: 128 and the signal's
+    /// number, as a shell has it. Other signals pass unheeded.
+    pub fn wait_for_end(&self) -> u8 {
+        loop {
+            // An error of poll is EINTR or comes again; either way the next read tells.
+            let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None);
+            match self.next() {
+                Some(Signal::Stop) => return 130,
+                Some(Signal::Hangup) => return 129,
+                _ => {}
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use evenkeel::config::units;
+use evenkeel::{cli::in_one_line, config::units};
 
 use super::{
     mode::Mode,
@@ -61,7 +61,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(Cli { command: Command::Quick(quick) }) => run::quick(&quick, command_line),
         Ok(Cli { command: Command::List }) => print(&list()),
         Err(error) if error.use_stderr() => {
-            eprintln!("evenkeel-lab: {}", one_line(&error.render().to_string()));
+            eprintln!("evenkeel-lab: {}", one_line(&error));
             ExitCode::from(2)
         }
         Err(help) => print(&help.render().to_string()),
@@ -100,14 +100,8 @@ fn command_line(args: &[OsString]) -> String {
     ["evenkeel-lab".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// clap's message without its usage block, on one line.
-fn one_line(rendered: &str) -> String {
-    let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
-    let told: Vec<_> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-    let told = told.join(" ");
-    let told = told.strip_prefix("error: ").unwrap_or(&told);
-    let told = told.trim_end_matches("For more information, try '--help'.").trim_end();
-    format!("{told} (see evenkeel-lab --help)")
+fn one_line(error: &clap::Error) -> String {
+    format!("{} (see evenkeel-lab --help)", in_one_line(error))
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
@@ -151,7 +145,7 @@ mod tests {
             &["list", "all"],
         ] {
             let error = Cli::try_parse_from(["evenkeel-lab"].iter().chain(words)).unwrap_err();
-            let line = one_line(&error.render().to_string());
+            let line = one_line(&error);
             assert!(!line.contains('\n') && line.len() > 40, "{words:?}: {line}");
         }
     }

@@ -9,8 +9,7 @@ use std::sync::{
     mpsc::Sender,
 };
 
-use evenkeel::sys::signals::{Signal, Signals};
-use rustix::event::{PollFd, PollFlags, poll};
+use evenkeel::sys::signals::Signals;
 
 use super::process::Event;
 
@@ -50,16 +49,8 @@ impl Interrupts {
     }
 
     fn listen(&self, signals: &Signals) {
-        use evenkeel::sys::epoll::Source;
         loop {
-            // An error of poll is EINTR or comes again; either way the next read tells.
-            let _ = poll(&mut [PollFd::from_borrowed_fd(signals.source(), PollFlags::IN)], None);
-            let status = match signals.next() {
-                Some(Signal::Stop) => 130,
-                Some(Signal::Hangup) => 129,
-                _ => continue,
-            };
-            self.status.store(status, Ordering::Release);
+            self.status.store(signals.wait_for_end(), Ordering::Release);
             if let Some(events) = &*self.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
                 // A trial that has just ended no longer listens; the next one asks for the status first.
                 let _ = events.send(Event::Interrupted);

@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     ffi::OsString,
     io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc::Sender,
     thread::{self, JoinHandle},
@@ -97,6 +98,9 @@ impl Process {
         let mut child = std::env::current_exe()
             .and_then(|lab| {
                 Command::new(lab)
+                    // In a process group of its own: Ctrl-C reaches the lab alone. Both programs would end in
+                    // good order, and the report of half a trial looks like that of a whole one.
+                    .process_group(0)
                     .arg(role.word())
                     .arg(std::process::id().to_string())
                     .args(args)

@@ -19,6 +19,9 @@ pub struct ClientReport {
     pub latency: HistogramJson,
     pub send_lag: HistogramJson,
     pub by_worker: Vec<Served>,
+    /// Whether a signal ended it before its time; it ends well all the same.
+    #[serde(default)]
+    interrupted: bool,
 }
 
 /// The connections that one worker greeted.
@@ -47,8 +50,9 @@ impl FromStr for ClientReport {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text)
-            .map_err(|error| format!("cannot read the load generator's report: {error}"))
+        let report: Self = serde_json::from_str(text)
+            .map_err(|error| format!("cannot read the load generator's report: {error}"))?;
+        if report.interrupted { Err("the load generator was interrupted".into()) } else { Ok(report) }
     }
 }
 
@@ -63,6 +67,13 @@ mod tests {
         let report: ClientReport = text.parse().unwrap();
         assert_eq!(report.per_worker(4), [0, 0, 3, 0]);
         assert_eq!(report.per_worker(2), [0, 0, 3], "a worker that should not be there is shown");
+    }
+
+    #[test]
+    fn half_a_trial_is_none() {
+        let text = r#"{"messages":9,"connections":3,"rate_per_s":9.0,"latency":{},"send_lag":{},"by_worker":[],
+                       "interrupted":true}"#;
+        assert_eq!(text.parse::<ClientReport>().unwrap_err(), "the load generator was interrupted");
     }
 
     #[test]

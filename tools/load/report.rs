@@ -1,10 +1,10 @@
 //! The report: what all threads saw, as numbers. `docs/load.md` says what each field means.
 
+use evenkeel::measure::report::HistogramJson;
 use serde::Serialize;
 
 use super::{
     clock::SECOND_NS,
-    histogram_json::HistogramJson,
     plan::{End, Load, Plan},
     tally::{Errors, Tally, histogram},
 };
@@ -23,6 +23,8 @@ pub struct Report {
     started: String,
     /// The measured window.
     pub duration_s: f64,
+    /// Whether a signal ended the run before its time.
+    pub interrupted: bool,
     config: Config,
     /// Measured messages that were answered.
     pub messages: u64,
@@ -120,6 +122,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             started,
             duration_s,
+            interrupted: tally.interrupted,
             config: Config::new(plan),
             messages,
             sent: tally.sent,
@@ -147,7 +150,8 @@ impl Report {
 
     /// What a person should know even if only the exit status is looked at.
     pub fn failures(&self, plan: &Plan) -> Vec<String> {
-        let why = self.first_failure.as_deref().unwrap_or("no reason was given");
+        let unknown = if self.interrupted { "interrupted too early" } else { "no reason was given" };
+        let why = self.first_failure.as_deref().unwrap_or(unknown);
         match self {
             Self { connections: 0, .. } => vec![format!("nothing could connect to {}: {why}", plan.address)],
             Self { errors: Errors { mismatch: 1.., .. }, .. } => {

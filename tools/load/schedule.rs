@@ -81,6 +81,11 @@ impl Schedule {
         Some(due_ns)
     }
 
+    /// Leaves out what would be due at `end_ns` or later.
+    pub fn end_by(&mut self, end_ns: u64) {
+        self.end_ns = self.end_ns.min(end_ns);
+    }
+
     fn advance(&mut self) {
         match &mut self.gaps {
             // 1 - f64() is never 0, so the logarithm is finite.
@@ -140,6 +145,15 @@ mod tests {
         let poisson: usize = (0..3).map(|thread| all(Arrivals::Poisson, 10_000.0, (thread, 3)).len()).sum();
         assert!((98_400..=101_600).contains(&poisson), "{poisson}");
         assert_ne!(all(Arrivals::Poisson, 3_000.0, (0, 3)), all(Arrivals::Poisson, 3_000.0, (1, 3)));
+    }
+
+    #[test]
+    fn an_earlier_end_leaves_the_rest_as_it_was() {
+        let whole = all(Arrivals::Poisson, 1_000.0, (0, 1));
+        let mut schedule = Schedule::new(Arrivals::Poisson, 1_000.0, (0, 1), 42, SPAN_NS);
+        schedule.end_by(whole[700]);
+        schedule.end_by(u64::MAX);
+        assert_eq!(std::iter::from_fn(|| schedule.take_due(u64::MAX)).collect::<Vec<_>>(), whole[..700]);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use evenkeel::config::units::{show_count, show_nanos};
+use evenkeel::{
+    config::units::{show_count, show_nanos},
+    measure::report::HistogramJson,
+};
 
 use super::{
-    histogram_json::HistogramJson,
-    plan::{Load, Plan},
+    clock::SECOND_NS,
+    plan::{End, Load, Plan},
     report::{Report, Worker},
 };
 
@@ -109,6 +112,9 @@ impl Text<'_> {
     fn caveats(&self) -> Vec<String> {
         let Self { plan, report } = self;
         let mut told = Vec::new();
+        if report.interrupted {
+            told.push(self.interruption());
+        }
         if report.fell_short == Some(true) {
             told.push(format!(
                 "Fell short: {:.1} % of the offered rate was achieved. Latencies then tell how long the run \
@@ -135,6 +141,26 @@ impl Text<'_> {
             told.push(format!("First failure: {failure}."));
         }
         told
+    }
+
+    fn interruption(&self) -> String {
+        let Self { plan, report } = self;
+        match (plan.load, plan.end) {
+            (Load::ConnectOnly, _) => {
+                format!("Interrupted: {} connections were asked for.", plan.connections)
+            }
+            _ if report.duration_s == 0.0 => "Interrupted before anything was measured.".to_owned(),
+            (_, End::AfterNs(duration_ns)) => format!(
+                "Interrupted after {:.1} of {:.1} s: the figures are those of the time until then.",
+                report.duration_s,
+                duration_ns as f64 / SECOND_NS as f64
+            ),
+            (_, End::AfterMessages(messages)) => format!(
+                "Interrupted after {} of {} messages: the figures are those of the time until then.",
+                show_count(report.messages as f64),
+                show_count(messages as f64)
+            ),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! that shares no code with it.
 #![cfg(feature = "tools")]
 
+mod interrupt;
+
 use std::{
     env,
     io::{self, BufRead, BufReader, Read, Write},
@@ -143,6 +145,7 @@ fn a_closed_loop_counts_exactly_what_was_asked_for() {
     assert_eq!(run.count("/connections"), 7);
     assert_eq!(bytes.load(Relaxed), 2_000_100);
     assert_eq!(run.json["schema"], "evenkeel-load/1");
+    assert_eq!(run.json["interrupted"], false);
 }
 
 #[test]
@@ -160,12 +163,14 @@ fn messages_of_every_size_come_back_whole() {
 fn a_unix_socket_is_driven_as_well() {
     let path = env::temp_dir().join(format!("evenkeel-load-test-{}.sock", std::process::id()));
     let listener = UnixListener::bind(&path).unwrap();
+    // A short accept queue, so that connecting finds it full: std asks for the longest.
+    rustix::net::listen(&listener, 4).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || echo(stream));
         }
     });
-    // More than the accept queue holds, and messages larger than a socket's buffer.
+    // Messages are larger than a socket's buffer.
     let run = load(
         format!("unix:{}", path.display()),
         "--connections 300 --messages 3000 --size 300k --pipeline 2",
@@ -255,7 +260,10 @@ fn wrong_flags_exit_with_2_and_one_line() {
 
 /// A server that greets as worker `sequence % 3`.
 fn greeting_server() -> SocketAddr {
-    let sequence = AtomicU64::new(0);
+    greeting_from(Arc::default())
+}
+
+fn greeting_from(sequence: Arc<AtomicU64>) -> SocketAddr {
     server(move |mut stream| {
         let own = sequence.fetch_add(1, Relaxed);
         stream.write_all(&[(own % 3).to_le_bytes(), own.to_le_bytes()].concat())?;
