@@ -52,6 +52,20 @@ fn term_int_and_hup_stop_it() {
     }
 }
 
+/// As nohup(1) wants it.
+#[test]
+fn a_hangup_that_was_ignored_from_the_start_stays_ignored() {
+    let mut command = std::process::Command::new("env");
+    command.args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_evenkeel")]);
+    let mut server = Server::start_with(command, &["echo", "--listen", "127.0.0.1:0", "--report", "json"]);
+    server.signal(Signal::HUP);
+    // Signals are heeded in order: once the report is there, the hangup would have been.
+    server.signal(Signal::USR1);
+    server.next_stdout_line();
+    say_hello(&mut server.connect());
+    assert_eq!(total(&server.report(), "accepted"), 1);
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     for second in [Signal::TERM, Signal::INT, Signal::HUP] {

@@ -75,7 +75,9 @@ impl Run {
 }
 
 fn command(address: &str, flags: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel-load"));
+    let mut command = Command::new("env");
+    // Whoever runs the tests may have hangups ignored (nohup).
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_evenkeel-load")]);
     command.arg(address).args(flags.split_whitespace()).stdin(Stdio::null());
     command
 }

@@ -289,7 +289,14 @@ impl Drop for TempDir {
 
 /// The binary that cargo built for this test.
 pub fn evenkeel() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+    heeding_hangups(env!("CARGO_BIN_EXE_evenkeel"))
+}
+
+/// A program that heeds SIGHUP, even where whoever runs the tests has it ignored (nohup).
+pub fn heeding_hangups(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", program]);
+    command
 }
 
 /// Runs the binary to its end.
