@@ -247,7 +247,7 @@ fn a_unix_socket_that_somebody_listens_on() {
 fn too_few_descriptors() {
     let folder = TempDir::new();
     let listen = format!("{FREE} --listen unix:{}", folder.file("socket"));
-    for accept in AcceptMode::ALL {
+    for accept in ["private", "shared", "dealt"] {
         let mut refusals = 0;
         for descriptors in 4..32 {
             let mut command = Command::new("sh");
@@ -292,7 +292,7 @@ fn a_report_file_that_one_may_not_read() {
     let Some(unprivileged) = unprivileged(&folder) else { return };
     let file = folder.file("report.json");
     fs::write(&file, "{}").expect("it is ours");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("it is ours");
     assert_refused_by(unprivileged, &["report", &file], &[&file, "permission denied"]);
 }
 
