@@ -242,6 +242,34 @@ fn a_unix_socket_that_somebody_listens_on() {
     server.report();
 }
 
+/// From too few to find the libraries up to enough to serve: it serves, or says what to raise, and leaves nothing.
+#[test]
+fn too_few_descriptors() {
+    let folder = TempDir::new();
+    let listen = format!("{FREE} --listen unix:{}", folder.file("socket"));
+    for accept in ["private", "shared", "dealt"] {
+        let mut refusals = 0;
+        for descriptors in 4..32 {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$@\""), "sh"]);
+            command.arg(env!("CARGO_BIN_EXE_evenkeel"));
+            let line = format!("echo {listen} --workers 4 --accept {accept} --duration 1ms --report none -q");
+            let output = command.args(words(&line)).output().expect("sh is there");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => assert!(stderr.lines().all(|line| line.starts_with("ready: ")), "{stderr}"),
+                _ => {
+                    assert_complaint(&words(&line), &output, &["too many open files; raise `ulimit -n`"]);
+                    refusals += 1;
+                }
+            }
+            let left = fs::read_dir(folder.path()).expect("it is ours").count();
+            assert_eq!(left, 0, "{accept}, {descriptors} descriptors: {stderr}");
+        }
+        assert!((1..28).contains(&refusals), "{accept}: {refusals} refusals");
+    }
+}
+
 #[test]
 fn files_that_are_no_reports() {
     let folder = TempDir::new();
@@ -264,7 +292,7 @@ fn a_report_file_that_one_may_not_read() {
     let Some(unprivileged) = unprivileged(&folder) else { return };
     let file = folder.file("report.json");
     fs::write(&file, "{}").expect("it is ours");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("it is ours");
     assert_refused_by(unprivileged, &["report", &file], &[&file, "permission denied"]);
 }
 

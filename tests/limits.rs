@@ -165,7 +165,7 @@ fn is_answered(client: &TcpStream) -> bool {
     let mut answer = [0; 8];
     match (&mut &*client).read(&mut answer) {
         Ok(len) => {
-            assert_eq!(&answer[..len], b"hello");
+            assert_eq!(&answer[..len], b"hello", "{client:?}");
             true
         }
         Err(error) => {

@@ -167,6 +167,7 @@ fn explain(address: &Address, error: &io::Error) -> String {
             "choose a port from 1024 on, or run with the right to have it (CAP_NET_BIND_SERVICE)"
         }
         (io::ErrorKind::NotFound, _) => "make the folder first",
+        _ if sys::is_exhausted(error) => "raise `ulimit -n`, or free memory",
         _ => "choose another address",
     };
     format!("cannot listen on {address}: {}; {advice}", sys::reason(error))

@@ -15,7 +15,7 @@ use crate::{
     },
     runtime::service::Service,
     sys::{
-        clock,
+        self, Errno, clock,
         epoll::{Epoll, Events, Interest},
         signals::{Signal, Signals},
     },
@@ -66,9 +66,15 @@ pub fn run<S: Service>(
     make: impl Fn(usize) -> S + Send + Clone + 'static,
 ) -> Result<(), Failure> {
     plan.output.check().map_err(Failure::Start)?;
-    // Before any thread starts, so that all inherit the mask.
-    let signals = Signals::block()
-        .map_err(|error| Failure::Start(format!("cannot wait for signals: {error}; raise `ulimit -n`")))?;
+    let refused = |error: Errno| {
+        let why = sys::reason(&error.into());
+        Failure::Start(format!("cannot wait for signals: {why}; raise `ulimit -n`"))
+    };
+    // Before any thread starts, so that all inherit the mask; and before anybody can connect, as from then on
+    // there may be no descriptor left.
+    let signals = Signals::block().map_err(refused)?;
+    let epoll = Epoll::new().map_err(refused)?;
+    epoll.add(&signals, SIGNALS, Interest::READ).map_err(refused)?;
     let server = bind().map_err(Failure::Start)?;
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
@@ -78,7 +84,7 @@ pub fn run<S: Service>(
     let mut main =
         Main { plan, options, notes, cores, served, started, running, is_stopping: false, failed: false };
     main.announce(workers);
-    main.serve(&signals).map_err(Failure::Run)?;
+    main.serve(&epoll, &signals).map_err(Failure::Run)?;
     main.finish()
 }
 
@@ -118,10 +124,10 @@ impl Main<'_> {
     }
 
     /// Until every worker has ended.
-    fn serve(&mut self, signals: &Signals) -> Result<(), String> {
-        let refused = |error| format!("the main thread cannot wait: {error}; raise `ulimit -n`");
-        let epoll = Epoll::new().map_err(refused)?;
-        epoll.add(signals, SIGNALS, Interest::READ).map_err(refused)?;
+    fn serve(&mut self, epoll: &Epoll, signals: &Signals) -> Result<(), String> {
+        let refused = |error: Errno| {
+            format!("the main thread cannot wait: {}; free memory", sys::reason(&error.into()))
+        };
         epoll.add(self.running.ended(), ENDED, Interest::READ).map_err(refused)?;
         let mut events = Events::with_capacity(2);
         let mut next_report_ns = self.plan.report_every.map(|every| self.started.1 + nanos(every));

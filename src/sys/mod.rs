@@ -22,3 +22,8 @@ pub fn reason(error: &std::io::Error) -> String {
     let mut letters = text.split(" (os error").next().unwrap_or(&text).chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
+
+/// Whether a call failed for want of descriptors or of memory, and not for what was asked of it.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}

@@ -210,7 +210,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         // A test that failed leaves nothing behind; after a good end both calls fail, which is fine.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait();
+        if std::thread::panicking() {
+            let mut stderr = String::new();
+            let _ = self.stderr.read_to_string(&mut stderr);
+            eprintln!("{:?}, {status:?}, then said: {stderr}", self.ready);
+        }
     }
 }
 
