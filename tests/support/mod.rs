@@ -258,9 +258,10 @@ pub fn total(report: &Value, name: &str) -> u64 {
     report["totals"][name].as_u64().unwrap_or_else(|| panic!("totals have no {name}"))
 }
 
-/// Says that something wasn't tried, and why. Not by `eprintln!`, which libtest hides while a test passes.
+/// Says that something wasn't tried, and why, at the start of a line: libtest may have begun one. Not by
+/// `eprintln!`, which libtest hides while a test passes.
 pub fn skip(reason: &str) {
-    let _ = io::stderr().write_all(format!("skipped: {reason}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("\nskipped: {reason}\n").as_bytes());
 }
 
 /// A folder of this test's own, with a short path, removed when it is dropped.
