@@ -32,7 +32,8 @@ pub struct Site {
     pub volume: usize,
     pub books: Books,
     rng: Mutex<fastrand::Rng>,
-    descriptors: usize,
+    /// What it had open before any client came.
+    sources: Vec<String>,
 }
 
 /// What clients did. What is doubtful may or may not have reached the server before the client was gone.
@@ -66,11 +67,11 @@ impl Site {
             volume: 200 << 10,
             books: Books::default(),
             rng: Mutex::new(rng),
-            descriptors: 0,
+            sources: Vec::new(),
         };
         // Once it has answered a signal, it has all the descriptors that it needs.
         site.interim();
-        site.descriptors = site.server.descriptors();
+        site.sources = site.server.open_sources();
         site
     }
 
@@ -119,7 +120,7 @@ impl Site {
     /// All clients have left: nothing of them is left behind, and the report says what they did.
     pub fn end(self) -> Value {
         eventually("every descriptor of a session is closed", || {
-            (self.server.descriptors() == self.descriptors).then_some(())
+            (self.server.open_sources() == self.sources).then_some(())
         });
         self.server.signal(Signal::TERM);
         self.wait()
@@ -138,7 +139,11 @@ impl Books {
         let sure = |account: &AtomicU64| account.load(Relaxed);
         let between = |name: &str, count: u64, least: u64, doubtful: u64| {
             let range = least..=least + doubtful;
-            assert!(range.contains(&count), "{name}: {count} in the report, {range:?} by the clients");
+            let totals = &report["totals"];
+            assert!(
+                range.contains(&count),
+                "{name}: {count} in the report, {range:?} by the clients: {totals}"
+            );
         };
         let errors = &report["totals"]["errors"];
         let error = |name: &str| errors[name].as_u64().expect("a count");

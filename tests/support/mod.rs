@@ -99,6 +99,17 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").count()
     }
 
+    /// What its open descriptors are, such as `socket:[4711]`, in order. Files are left out: the C library
+    /// opens some of /proc in passing, when it gives memory back.
+    pub fn open_sources(&self) -> Vec<String> {
+        let links = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").flatten();
+        let names =
+            links.filter_map(|link| fs::read_link(link.path()).ok()?.into_os_string().into_string().ok());
+        let mut sources: Vec<String> = names.filter(|name| !name.starts_with('/')).collect();
+        sources.sort();
+        sources
+    }
+
     /// A whole file of /proc/PID.
     pub fn proc(&self, file: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server runs")
