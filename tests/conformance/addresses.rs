@@ -1,11 +1,9 @@
 //! Unix sockets, IPv6, both IPs by one socket, and several addresses at once.
 
 use std::{
-    fs,
     net::{Ipv6Addr, SocketAddr, TcpListener},
     os::fd::AsFd,
-    path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    path::Path,
 };
 
 use evenkeel::config::{AcceptMode, Trigger};
@@ -14,9 +12,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::{
     client::Target,
     combos::Combination,
-    exchange, say,
+    exchange,
     site::{Site, for_each, with_seed},
-    support::{Server, evenkeel, eventually},
+    support::{Server, TempDir, evenkeel, eventually, skip},
     trouble,
 };
 
@@ -25,8 +23,9 @@ fn unix_sockets_serve_in_every_mode() {
     let polls = |combination: &Combination| combination.poll.to_string() == "block";
     let combinations: Vec<Combination> = Combination::all().into_iter().filter(polls).collect();
     for_each(&combinations, |_, combination, seed| {
-        let path = socket_path();
-        let address = format!("unix:{}", path.display());
+        let folder = TempDir::new();
+        let path = folder.file("socket");
+        let address = format!("unix:{path}");
         let mut flags = combination.arguments();
         flags.extend(["--workers".into(), "2".into()]);
         let site = start(&["127.0.0.1:0", &address], &flags, seed);
@@ -40,7 +39,7 @@ fn unix_sockets_serve_in_every_mode() {
         passed_descriptors(&site);
         let report = site.end();
         assert_eq!(report["services"][0]["listeners"][1]["accept"], served.name());
-        assert!(!path.exists(), "the socket's file is left behind");
+        assert!(!Path::new(&path).exists(), "the socket's file is left behind");
     });
 }
 
@@ -77,7 +76,7 @@ fn served_as(accept: AcceptMode, listen: Trigger) -> AcceptMode {
 #[test]
 fn ipv6_serves_in_every_accept_mode() {
     if !has_ipv6() {
-        return say("skipped, as this machine has no IPv6: [::1]");
+        return skip("no IPv6 here");
     }
     for_each(AcceptMode::ALL, |_, accept, seed| {
         let site = start(&["[::1]:0"], &["--accept", accept.name(), "--workers", "2"], seed);
@@ -96,7 +95,7 @@ fn the_wildcard_takes_both_ips() {
         let mut hosts: Vec<std::net::IpAddr> = vec![[127, 0, 0, 1].into()];
         match has_ipv6() {
             true => hosts.push(Ipv6Addr::LOCALHOST.into()),
-            false => say("skipped, as this machine has no IPv6: the wildcard by IPv6"),
+            false => skip("no IPv6 here, so the wildcard is tried by IPv4 alone"),
         }
         for host in hosts {
             site.target = Target::Tcp(SocketAddr::new(host, address.port()));
@@ -109,7 +108,8 @@ fn the_wildcard_takes_both_ips() {
 #[test]
 fn several_addresses_are_served_alike() {
     for_each(AcceptMode::ALL, |_, accept, seed| {
-        let unix: Vec<String> = (0..2).map(|_| format!("unix:{}", socket_path().display())).collect();
+        let folder = TempDir::new();
+        let unix = ["a", "b"].map(|name| format!("unix:{}", folder.file(name)));
         let addresses = ["127.0.0.1:0", &unix[0], "127.0.0.1:0", "127.0.0.2:0", &unix[1]];
         let mut site = start(&addresses, &["--accept", accept.name(), "--workers", "2"], seed);
         let listening = site.server.listening();
@@ -132,13 +132,4 @@ fn start(addresses: &[&str], flags: &[impl AsRef<str>], seed: u64) -> Site {
 
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
-}
-
-fn socket_path() -> PathBuf {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Relaxed);
-    let path = std::env::temp_dir().join(format!("evenkeel-{}-{number}.sock", std::process::id()));
-    // Of an earlier process with this number, if any.
-    let _ = fs::remove_file(&path);
-    path
 }

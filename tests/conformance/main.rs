@@ -21,10 +21,10 @@ use combos::Combination;
 use evenkeel::{config::Trigger, sys::limits::raise_descriptors};
 use site::{Site, for_each, with_seed};
 
-/// What cargo doesn't capture.
+/// Says something that is seen while tests pass, too.
 fn say(text: &str) {
     // Nobody reads it where stderr is closed.
-    let _ = writeln!(std::io::stderr(), "conformance: {text}");
+    let _ = std::io::stderr().write_all(format!("\nconformance: {text}\n").as_bytes());
 }
 
 /// A server of a combination. More workers than cores in some, as the order of wakeups differs then.
@@ -72,7 +72,7 @@ fn a_thousand_connections_at_once() {
     // The limit is the whole test process's, and other tests run beside this one.
     let count = usize::try_from(raise_descriptors() / 4).map_or(1000, |quarter| quarter.min(1000));
     if count < 1000 {
-        say(&format!("skipped, as descriptors are few: more than {count} connections at once"));
+        support::skip(&format!("descriptors are few: {count} connections in place of 1000"));
     }
     with_seed(|seed| {
         let mut site = Site::start(&["--workers", "2"], seed);
