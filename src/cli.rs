@@ -3,9 +3,14 @@
 //! `main` is the table of contents. What was typed becomes a validated plan before anything is touched; a
 //! mistake costs one line on stderr and exit status 2.
 
-use std::{ffi::OsString, fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    error::Error as _, ffi::OsString, fs, path::PathBuf, process::ExitCode, str::FromStr, time::Duration,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     config::{AcceptMode, Address, Deal, Measure, Options, PollMode, Trigger, units},
@@ -16,12 +21,12 @@ use crate::{
     },
     measure::report::Report,
     service::{Echo, Work},
-    sys::limits,
+    sys::{self, limits},
 };
 
 /// Runs evenkeel: `args` are the program's name and what follows it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -47,7 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve: send back what comes in.
-    Echo(EchoArgs),
+    Echo(Box<EchoArgs>),
     /// Show a saved report.
     Report(ReportArgs),
 }
@@ -61,7 +66,7 @@ struct EchoArgs {
     #[arg(long, value_name = "WORK|none", default_value = "none", value_parser = optional::<Work>)]
     work: Maybe<Work>,
     /// Seed of the random times of --work.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = seed)]
     seed: u64,
     /// Send 16 bytes on accept: worker, then sequence (two u64, little endian).
     #[arg(long)]
@@ -99,7 +104,7 @@ struct RuntimeArgs {
     #[arg(long, value_name = "MODE", default_value_t = PollMode::Block)]
     poll: PollMode,
     /// rotate: accepts after which a worker goes to the back of the wait queue.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = accepts::<u32>)]
     rotate_every: u32,
     /// dealt: who gets the next connection: round-robin, least-loaded.
     #[arg(long, value_name = "POLICY", default_value_t = Deal::RoundRobin)]
@@ -111,7 +116,7 @@ struct RuntimeArgs {
     #[arg(long, value_name = "SIZE|unlimited", default_value = "256k", value_parser = budget_of_bytes)]
     budget: usize,
     /// Length of the accept queue that is asked for.
-    #[arg(long, value_name = "N", default_value_t = 4096, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = backlog)]
     backlog: i32,
     /// Let the kernel gather small writes (Nagle's algorithm).
     #[arg(long)]
@@ -184,13 +189,13 @@ fn serve_echo(args: &EchoArgs) -> Result<(), Failure> {
 }
 
 fn show_report(args: &ReportArgs) -> Result<(), Failure> {
-    let path = args.file.display();
-    let text = match args.file.to_str() {
-        Some("-") => std::io::read_to_string(std::io::stdin()),
-        _ => fs::read_to_string(&args.file),
+    let (path, text) = match args.file.to_str() {
+        Some("-") => ("stdin".into(), std::io::read_to_string(std::io::stdin())),
+        _ => (args.file.display().to_string(), fs::read_to_string(&args.file)),
     };
-    let text =
-        text.map_err(|error| Failure::Start(format!("cannot read {path}: {error}; name a saved report")))?;
+    let text = text.map_err(|error| {
+        Failure::Start(format!("cannot read {path}: {}; name a saved report", sys::reason(&error)))
+    })?;
     let report = Report::last_of(&text)
         .map_err(|reason| Failure::Start(format!("{path} is not a report: {reason}")))?;
     let format = match args.format {
@@ -242,7 +247,7 @@ impl RuntimeArgs {
     }
 }
 
-fn optional<T: std::str::FromStr<Err = String>>(text: &str) -> Result<Maybe<T>, String> {
+fn optional<T: FromStr<Err = String>>(text: &str) -> Result<Maybe<T>, String> {
     if text == "none" { Ok(Maybe(None)) } else { text.parse().map(|value| Maybe(Some(value))) }
 }
 
@@ -271,7 +276,20 @@ fn budget_of_accepts(text: &str) -> Result<usize, String> {
     if text == "unlimited" {
         return Ok(usize::MAX);
     }
-    text.parse().map_err(|_| format!("'{text}' is not a number of accepts: write 1 or more, or unlimited"))
+    accepts(text).map_err(|wrong| format!("{wrong}, or unlimited"))
+}
+
+fn accepts<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a number of accepts: write 1 or more"))
+}
+
+fn backlog(text: &str) -> Result<i32, String> {
+    let length = text.parse::<u32>().ok().and_then(|length| i32::try_from(length).ok());
+    length.ok_or_else(|| format!("'{text}' is not the length of a queue: write 1 or more, such as 4096"))
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a seed: write a whole number, 0 or more"))
 }
 
 fn budget_of_bytes(text: &str) -> Result<usize, String> {
@@ -284,28 +302,83 @@ fn unix_mode(text: &str) -> Result<u32, String> {
     if mode <= 0o777 { Ok(mode) } else { Err(wrong()) }
 }
 
-/// One line for what clap says in several; help and version as they are.
+/// Parses the command line. A flag with a value takes `-1` for one too: it is the flag's own parser that says
+/// what is wrong with it.
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let takes_any = |arg: clap::Arg| match arg.get_id().as_str() {
+        // A path could be anything, so `--report-file --quiet` has to be a value that was forgotten.
+        "file" | "report_file" => arg,
+        _ if arg.get_action().takes_values() => arg.allow_hyphen_values(true),
+        _ => arg,
+    };
+    let mut command = Cli::command().mut_subcommands(|service| service.mut_args(takes_any));
+    let matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Help and version as they are; one line for what clap says in several.
 fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A closed stdout means that nobody wants to read it.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return complain("say what to do: echo or report; see 'evenkeel --help'", 2);
+    complain(&format!("{}; see --help", what_is_wrong(error)), 2)
+}
+
+fn what_is_wrong(error: &clap::Error) -> String {
+    // `--listen <ADDR>`, but a positional one is `<FILE>`.
+    let flag = named(error, ContextKind::InvalidArg);
+    let flag = flag.split_once(' ').map_or(flag.as_str(), |(flag, _)| flag);
+    let value = named(error, ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => format!("say what to do: {}", commands()),
+        ErrorKind::InvalidSubcommand => {
+            let typed = named(error, ContextKind::InvalidSubcommand);
+            format!("there is no command '{typed}': use {}", commands())
+        }
+        ErrorKind::MissingRequiredArgument => format!("{} is missing", named(error, ContextKind::InvalidArg)),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{flag} needs a value"),
+        ErrorKind::InvalidValue => {
+            format!("{flag}: '{value}' is none of {}", named(error, ContextKind::ValidValue))
+        }
+        ErrorKind::ValueValidation => {
+            let why = error.source().map_or_else(|| format!("'{value}' will not do"), ToString::to_string);
+            format!("{flag}: {why}")
+        }
+        _ => in_one_line(error),
     }
+}
+
+fn named(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(name)) => name.clone(),
+        Some(ContextValue::Strings(names)) => names.join(", "),
+        _ => String::new(),
+    }
+}
+
+fn commands() -> String {
+    let command = Cli::command();
+    command.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>().join(" or ")
+}
+
+/// What clap says, without its usage block; for the tools' command lines too.
+pub fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let message: Vec<&str> = text
+    let lines: Vec<&str> = text
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    let message = message.join(" ");
-    complain(&format!("{}; see --help", message.strip_prefix("error: ").unwrap_or(&message)), 2)
+    let line = lines.join("; ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
+/// The one line on stderr. What was typed may be quoted in it, line breaks and all.
 fn complain(message: &str, status: u8) -> ExitCode {
-    eprintln!("evenkeel: {message}");
+    let message = message.replace(char::is_control, "?");
+    output::say(&format!("evenkeel: {message}"));
     ExitCode::from(status)
 }

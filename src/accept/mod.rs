@@ -8,12 +8,15 @@ pub mod dealt;
 pub mod private;
 pub mod shared;
 
-use std::{io, sync::Arc};
+use std::{fs, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use crate::{
     config::{AcceptMode, Address, Options, PollMode, Trigger},
     runtime::{intake::Intake, topology::Topology},
-    sys::listen::{ListenAddress, Listener, TcpOptions},
+    sys::{
+        self,
+        listen::{ListenAddress, Listener, TcpOptions},
+    },
 };
 
 /// All addresses, bound.
@@ -43,22 +46,41 @@ pub fn bind(addresses: &[Address], options: &Options, topology: &Topology) -> Re
     let intakes = (0..topology.workers).map(|_| Vec::new()).collect();
     let mut bound = Bound { intakes, dealt: Vec::new(), served: Vec::new() };
     for address in addresses {
+        if let Err(message) = bound.add(address, options, topology) {
+            unlink(&bound.served);
+            return Err(message);
+        }
+    }
+    Ok(bound)
+}
+
+/// Removes the files of unix listeners, which outlive them.
+pub fn unlink(served: &[Served]) {
+    for Served { address, .. } in served {
+        if let ListenAddress::Unix(file) = address {
+            file.unlink();
+        }
+    }
+}
+
+impl Bound {
+    fn add(&mut self, address: &Address, options: &Options, topology: &Topology) -> Result<(), String> {
         let target = Target::of(address)?;
         let accept = mode_for(&target, options);
         let served = match accept {
-            AcceptMode::Private => private::bind(&target, options, &mut bound.intakes, |_| None),
+            AcceptMode::Private => private::bind(&target, options, &mut self.intakes, |_| None),
             AcceptMode::Local => {
-                private::bind(&target, options, &mut bound.intakes, |worker| topology.core_of(worker))
+                private::bind(&target, options, &mut self.intakes, |worker| topology.core_of(worker))
             }
             AcceptMode::Shared | AcceptMode::Exclusive | AcceptMode::Rotate => {
-                shared::bind(&target, accept, options, &mut bound.intakes)
+                shared::bind(&target, accept, options, &mut self.intakes)
             }
-            AcceptMode::Dealt => dealt::bind(&target, options, &mut bound.dealt),
+            AcceptMode::Dealt => dealt::bind(&target, options, &mut self.dealt),
         };
         let served = served.map_err(|error| explain(address, &error))?;
-        bound.served.push(Served { address: served, accept });
+        self.served.push(Served { address: served, accept });
+        Ok(())
     }
-    Ok(bound)
 }
 
 /// What a reader of the report should know of the modes in force.
@@ -76,10 +98,12 @@ pub fn notes(options: &Options, served: &[Served]) -> Vec<String> {
             notes.push("local without pinned workers is private: no worker has a core".into());
         }
     }
-    if options.poll != PollMode::Block && served.iter().any(|served| served.accept.is_exclusive()) {
+    let exclusive = served.iter().find(|served| served.accept.is_exclusive());
+    if let (Some(Served { accept, .. }), true) = (exclusive, options.poll != PollMode::Block) {
         notes.push(format!(
-            "{} with --poll {}: a worker that spins isn't on the kernel's wait queue, so the mode behaves like shared",
-            options.accept, options.poll
+            "{accept} with --poll {}: a worker that spins isn't on the kernel's wait queue, so the mode behaves like \
+             shared",
+            options.poll
         ));
     }
     notes
@@ -126,16 +150,29 @@ fn mode_for(target: &Target, options: &Options) -> AcceptMode {
 }
 
 fn explain(address: &Address, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "stop whoever has it (`ss -ltnxp` shows who), or choose another",
-        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine (`ip address` lists them)",
-        io::ErrorKind::PermissionDenied => {
-            "choose a port from 1024 on or a path you may write, or run with the right to"
+    let advice = match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, Address::Unix(path)) if !is_socket(path) => {
+            return format!(
+                "cannot listen on {address}: what is there is no socket; remove it, or choose another path"
+            );
         }
-        io::ErrorKind::NotFound => "make the folder first",
+        (io::ErrorKind::AddrInUse, _) => "stop whoever has it (`ss -ltnxp` shows who), or choose another",
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            "it is not an address of this machine (`ip address` lists them)"
+        }
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
+            "choose a folder that you may write to, or run as who may"
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            "choose a port from 1024 on, or run with the right to have it (CAP_NET_BIND_SERVICE)"
+        }
+        (io::ErrorKind::NotFound, _) => "make the folder first",
+        _ if sys::is_exhausted(error) => "raise `ulimit -n`, or free memory",
         _ => "choose another address",
     };
-    let text = error.to_string();
-    let reason = text.split(" (os error").next().unwrap_or(&text);
-    format!("cannot listen on {address}: {}; {advice}", reason.to_lowercase())
+    format!("cannot listen on {address}: {}; {advice}", sys::reason(error))
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }

@@ -96,14 +96,14 @@ impl Options {
                 self.accept
             ));
         }
-        for (zero, what) in [
+        for (below_one, what) in [
             (self.rotate_every == 0, "rotate-every"),
             (self.accept_budget == Some(0), "accept-budget"),
             (self.budget == 0, "budget"),
             (self.backlog <= 0, "backlog"),
         ] {
-            if zero {
-                return Err(format!("a zero {what} would let nothing through: use 1 or more"));
+            if below_one {
+                return Err(format!("{what} must be 1 or more: with less, nothing would get through"));
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::measure::report::Report;
+use crate::{measure::report::Report, sys};
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,20 @@ pub struct Output {
 }
 
 impl Output {
+    /// Tries whether the report file can be written, before a run whose report would be lost.
+    ///
+    /// # Errors
+    /// A sentence: where not, and why.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let tried = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(metadata) if !metadata.is_file() => Ok(()),
+            _ => beside(path).and_then(|fresh| fs::write(&fresh, "").and_then(|()| fs::remove_file(&fresh))),
+        };
+        tried.map_err(|error| unwritable(path, &error))
+    }
+
     /// Writes a report that somebody asked for while the server runs; it goes to stderr where none goes to stdout.
     ///
     /// # Errors
@@ -59,13 +73,13 @@ impl Output {
             Some(Format::Text) => report.to_text(FILE_WIDTH, false),
             _ => format!("{}\n", report.to_json_line()),
         };
-        replace(path, &text).map_err(|error| {
-            format!(
-                "cannot write the report to {}: {error}; choose a path that can be written",
-                path.display()
-            )
-        })
+        replace(path, &text).map_err(|error| unwritable(path, &error))
     }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    let (path, why) = (path.display(), sys::reason(error));
+    format!("cannot write the report to {path}: {why}; choose a path that can be written")
 }
 
 /// Prints a report to stdout.
@@ -74,6 +88,12 @@ pub fn print(report: &Report, format: Format) {
     let text = render(report, format, &stdout);
     // A closed stdout means that nobody wants to read it.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Says a line on stderr. (`eprintln!` panics where stderr is a pipe that nobody reads any more.)
+pub fn say(line: &str) {
+    // In one write, so that lines of other threads and processes don't get into it.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// The width of text that goes to a file or a pipe.
@@ -91,15 +111,24 @@ fn render(report: &Report, format: Format, to: &(impl IsTerminal + std::os::fd::
     }
 }
 
-/// Puts a file in place of another in one step: a reader sees the old one or the new one, whole.
+/// Puts a file in place of another in one step: a reader sees the old one or the new one, whole. What isn't a
+/// file (/dev/null, a named pipe) is written to, and stays what it is.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = path.with_file_name(name);
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, text);
+    }
+    let fresh = beside(path)?;
     let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path));
     if written.is_err() {
         // Nothing is gained by telling that the remains could not be removed either.
         let _ = fs::remove_file(&fresh);
     }
     written
+}
+
+/// A name in the same folder, and so on the same filesystem, that no other process uses.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    Ok(path.with_file_name(name))
 }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Running, Server, notify, output::Output};
+use super::{
+    Running, Server, notify,
+    output::{Output, say},
+};
 use crate::{
     accept::Served,
     config::Options,
@@ -12,7 +15,7 @@ use crate::{
     },
     runtime::service::Service,
     sys::{
-        clock,
+        self, Errno, clock,
         epoll::{Epoll, Events, Interest},
         signals::{Signal, Signals},
     },
@@ -62,9 +65,16 @@ pub fn run<S: Service>(
     bind: impl FnOnce() -> Result<Server, String>,
     make: impl Fn(usize) -> S + Send + Clone + 'static,
 ) -> Result<(), Failure> {
-    // Before any thread starts, so that all inherit the mask.
-    let signals = Signals::block()
-        .map_err(|error| Failure::Start(format!("cannot wait for signals: {error}; raise `ulimit -n`")))?;
+    plan.output.check().map_err(Failure::Start)?;
+    let refused = |error: Errno| {
+        let why = sys::reason(&error.into());
+        Failure::Start(format!("cannot wait for signals: {why}; raise `ulimit -n`"))
+    };
+    // Before any thread starts, so that all inherit the mask; and before anybody can connect, as from then on
+    // there may be no descriptor left.
+    let signals = Signals::block().map_err(refused)?;
+    let epoll = Epoll::new().map_err(refused)?;
+    epoll.add(&signals, SIGNALS, Interest::READ).map_err(refused)?;
     let server = bind().map_err(Failure::Start)?;
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
@@ -74,7 +84,7 @@ pub fn run<S: Service>(
     let mut main =
         Main { plan, options, notes, cores, served, started, running, is_stopping: false, failed: false };
     main.announce(workers);
-    main.serve(&signals).map_err(Failure::Run)?;
+    main.serve(&epoll, &signals).map_err(Failure::Run)?;
     main.finish()
 }
 
@@ -93,31 +103,31 @@ struct Main<'a> {
 impl Main<'_> {
     fn announce(&self, workers: usize) {
         if !self.plan.quiet {
-            self.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            self.notes.iter().for_each(|note| say(&format!("note: {note}")));
         }
         for served in &self.served {
-            eprintln!(
+            say(&format!(
                 "ready: {} on {} · {workers} workers · accept={} trigger={} poll={}",
                 self.plan.kind, served.address, served.accept, self.options.trigger, self.options.poll
-            );
+            ));
         }
         if self.plan.verbose {
             let cores: Vec<String> = self.cores.iter().map(ToString::to_string).collect();
             let pinned = if self.options.pin { "pinned" } else { "not pinned" };
-            eprintln!(
+            say(&format!(
                 "info: workers on cores {} ({pinned}), process {}",
                 cores.join(","),
                 std::process::id()
-            );
+            ));
         }
         notify::ready();
     }
 
     /// Until every worker has ended.
-    fn serve(&mut self, signals: &Signals) -> Result<(), String> {
-        let refused = |error| format!("the main thread cannot wait: {error}; raise `ulimit -n`");
-        let epoll = Epoll::new().map_err(refused)?;
-        epoll.add(signals, SIGNALS, Interest::READ).map_err(refused)?;
+    fn serve(&mut self, epoll: &Epoll, signals: &Signals) -> Result<(), String> {
+        let refused = |error: Errno| {
+            format!("the main thread cannot wait: {}; free memory", sys::reason(&error.into()))
+        };
         epoll.add(self.running.ended(), ENDED, Interest::READ).map_err(refused)?;
         let mut events = Events::with_capacity(2);
         let mut next_report_ns = self.plan.report_every.map(|every| self.started.1 + nanos(every));
@@ -128,7 +138,7 @@ impl Main<'_> {
             let timeout_ns = next_ns.map(|next| next.saturating_sub(clock::now_ns()));
             epoll.wait(&mut events, timeout_ns).map_err(refused)?;
             while let Some(signal) = signals.next() {
-                self.heed(signal)?;
+                self.heed(signal);
             }
             self.running.ended().silence();
             self.stop_after_panic();
@@ -139,7 +149,7 @@ impl Main<'_> {
                 // A report that was late is not made up for: the next is due on the grid.
                 let late = (now_ns - next) / nanos(every);
                 next_report_ns = Some(next + (late + 1) * nanos(every));
-                self.report_now()?;
+                self.report_now();
             }
             if end_ns.is_some_and(|end| end <= now_ns) {
                 self.stop(self.plan.drain.unwrap_or(DURATION_DRAIN));
@@ -148,17 +158,16 @@ impl Main<'_> {
         Ok(())
     }
 
-    fn heed(&mut self, signal: Signal) -> Result<(), String> {
+    fn heed(&mut self, signal: Signal) {
         match signal {
-            Signal::Report => return self.report_now(),
-            Signal::Upgrade => self.say("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
+            Signal::Report => self.report_now(),
+            Signal::Upgrade => self.note("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
             Signal::Stop | Signal::Hangup if self.is_stopping => {
-                self.say("stopping at once");
+                self.note("stopping at once");
                 self.stop(Duration::ZERO);
             }
             Signal::Stop | Signal::Hangup => self.stop(self.options.drain),
         }
-        Ok(())
     }
 
     fn stop(&mut self, drain: Duration) {
@@ -170,14 +179,17 @@ impl Main<'_> {
     fn stop_after_panic(&mut self) {
         if !self.is_stopping && self.running.has_ended() {
             self.failed = true;
-            self.say("a worker has failed: the others finish what they have");
+            self.note("a worker has failed: the others finish what they have");
             self.stop(self.options.drain);
         }
     }
 
-    fn report_now(&self) -> Result<(), String> {
+    /// That a report can't be written (a full disk, no descriptor left) is told, and no reason to stop serving.
+    fn report_now(&self) {
         let (workers, acceptor) = self.running.snapshot();
-        self.plan.output.interim(&self.report(&workers, acceptor.as_ref()))
+        if let Err(message) = self.plan.output.interim(&self.report(&workers, acceptor.as_ref())) {
+            say(&format!("evenkeel: {message}"));
+        }
     }
 
     fn finish(self) -> Result<(), Failure> {
@@ -202,9 +214,9 @@ impl Main<'_> {
         Report::new(run_info(plan, options, notes, cores, served, started.0, duration), workers, acceptor)
     }
 
-    fn say(&self, text: &str) {
+    fn note(&self, text: &str) {
         if !self.plan.quiet {
-            eprintln!("note: {text}");
+            say(&format!("note: {text}"));
         }
     }
 }

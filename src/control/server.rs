@@ -1,6 +1,7 @@
 //! A server: bound, then running, then stopped.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,10 +29,9 @@ use crate::{
         worker::{Parts, Worker},
     },
     sys::{
-        Errno,
+        self, Errno,
         epoll::{Epoll, Interest},
         eventfd::EventFd,
-        listen::ListenAddress,
     },
 };
 
@@ -83,11 +83,18 @@ impl Server {
         self,
         make: impl Fn(usize) -> S + Send + Clone + 'static,
     ) -> Result<Running, String> {
-        let refused =
-            |error: Errno| format!("cannot set up the workers: {error}; raise `ulimit -n` or free memory");
+        let refused = |error: Errno| {
+            let why = sys::reason(&error.into());
+            format!("cannot set up the workers: {why}; raise `ulimit -n` or free memory")
+        };
         let Bound { intakes, dealt, served } = self.bound;
         let board = Board::new(self.topology.workers);
-        let ended = Arc::new(EventFd::new().map_err(refused)?);
+        let ended = EventFd::new().map_err(|error| {
+            accept::unlink(&served);
+            refused(error)
+        })?;
+        // From here on a failure drops it, and so undoes what has been done.
+        let mut running = Running { workers: Vec::new(), acceptor: None, ended: Arc::new(ended), served };
         // Registered here, one after the other: the order decides whom an exclusive listener prefers.
         let mut parts = Vec::new();
         let mut senders = Vec::new();
@@ -98,7 +105,6 @@ impl Server {
             parts.push(Parts { worker, core, epoll, intakes, mailbox, board: board.clone() });
             senders.push(sender);
         }
-        let mut running = Running { workers: Vec::new(), acceptor: None, ended, served };
         for (parts, sender) in parts.into_iter().zip(&senders) {
             let (make, options) = (make.clone(), self.options.clone());
             let thread = running.spawn(format!("worker-{}", parts.worker), move || {
@@ -231,8 +237,12 @@ impl Running {
             let _farewell = farewell;
             run()
         };
-        let refused =
-            |error| format!("cannot start thread {name}: {error}; raise `ulimit -u` or use fewer workers");
+        let refused = |error: io::Error| {
+            format!(
+                "cannot start thread {name}: {}; raise `ulimit -u` or use fewer workers",
+                sys::reason(&error)
+            )
+        };
         let thread = thread::Builder::new().name(name.clone()).spawn(body).map_err(refused)?;
         Ok((thread, has_ended))
     }
@@ -244,11 +254,7 @@ impl Drop for Running {
             self.stop(Duration::ZERO);
             self.workers.iter_mut().for_each(|worker| drop(worker.join()));
         }
-        for Served { address, .. } in &self.served {
-            if let ListenAddress::Unix(file) = address {
-                file.unlink();
-            }
-        }
+        accept::unlink(&self.served);
     }
 }
 

@@ -106,7 +106,11 @@ mod tests {
             let mut model: VecDeque<u8> = VecDeque::new();
             let mut next = 0u8;
             for (pushed, consumed) in steps {
-                let bytes: Vec<u8> = (0..pushed).map(|_| { next = next.wrapping_mul(31).wrapping_add(7); next }).collect();
+                let mut random = || {
+                    next = next.wrapping_mul(31).wrapping_add(7);
+                    next
+                };
+                let bytes: Vec<u8> = (0..pushed).map(|_| random()).collect();
                 backlog.push(&bytes, &mut pool);
                 model.extend(&bytes);
                 let mut left = consumed.min(model.len());

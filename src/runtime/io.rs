@@ -196,7 +196,8 @@ impl<'a> Io<'a> {
 
     /// Makes a side look whether something is there, whatever epoll said.
     pub(super) fn look_again(&mut self) {
-        self.link.halves().iter_mut().for_each(|half| half.readable = true);
+        // A side without a socket has nothing to read, and would be looked at again and again.
+        self.link.halves().iter_mut().for_each(|half| half.readable = half.socket.is_some());
     }
 
     /// Whether the session has nothing to read and nothing to write.

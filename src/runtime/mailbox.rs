@@ -154,7 +154,7 @@ mod tests {
 }
 
 /// Every interleaving of two senders and a receiver that goes to sleep. Run by
-/// `RUSTFLAGS="--cfg loom" cargo test --release --lib mailbox`.
+/// `RUSTFLAGS="--cfg loom" cargo test --profile model --lib mailbox`.
 #[cfg(all(test, loom))]
 mod model {
     use loom::{

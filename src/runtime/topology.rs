@@ -39,6 +39,16 @@ impl Allowed {
         let cores: Vec<usize> = cores.into_iter().map(|core| core.id).collect();
         Self { cores, quota: quota(Path::new("/")) }
     }
+
+    /// Checks cores that were asked for.
+    ///
+    /// # Errors
+    /// A sentence, where one of them is not to be had.
+    pub fn require(&self, asked: &[usize]) -> Result<(), String> {
+        let Some(missing) = asked.iter().find(|core| !self.cores.contains(core)) else { return Ok(()) };
+        let all = show_list(&self.cores);
+        Err(format!("core {missing} is not to be had: this process may use cores {all}"))
+    }
 }
 
 impl Topology {
@@ -50,10 +60,7 @@ impl Topology {
         let cores = match &options.cores {
             None => allowed.cores.clone(),
             Some(asked) => {
-                if let Some(missing) = asked.iter().find(|core| !allowed.cores.contains(core)) {
-                    let all = show_list(&allowed.cores);
-                    return Err(format!("core {missing} is not to be had: this process may use cores {all}"));
-                }
+                allowed.require(asked)?;
                 asked.clone()
             }
         };

@@ -31,19 +31,18 @@ pub fn interest(trigger: Trigger, half: &Half, reads: bool, writes: bool) -> Int
 }
 
 /// What an event does to the registration. `true`: the socket must be taken out of epoll now, as its error
-/// or hang-up can't be masked and level-triggered would be reported for ever.
+/// or hang-up can't be masked, and would be reported for ever (level) or at each re-arming (oneshot).
 #[inline]
 pub fn reported(trigger: Trigger, half: &mut Half, readiness: Readiness) -> bool {
     match trigger {
         Trigger::Edge => false,
-        Trigger::Level if readiness.unmaskable() => {
+        Trigger::Level | Trigger::Oneshot if readiness.unmaskable() => {
             half.registration = Registration::Left;
             true
         }
         Trigger::Level => false,
         Trigger::Oneshot => {
-            let left = readiness.unmaskable();
-            half.registration = if left { Registration::Left } else { Registration::Disarmed };
+            half.registration = Registration::Disarmed;
             false
         }
     }

@@ -12,13 +12,15 @@
 //! Events are collected before anything runs, so no turn sees half a batch. Everything here is the worker's
 //! own: it shares its line on the board, its mailbox, and nothing else. It blocks in epoll_wait alone.
 
+mod accepting;
+mod stopping;
+
 use crate::{
     config::{Options, PollMode},
     measure::{WorkerSnapshot, recorder::Recorder},
     sys::{
         clock,
         epoll::{Epoll, Events, Readiness},
-        socket::Socket,
         usage,
     },
 };
@@ -27,7 +29,7 @@ use super::{
     backlog::Pool,
     board::Board,
     first_read::FirstRead,
-    intake::{Accepted, Intake, PAUSE_NS},
+    intake::Intake,
     io::{Context, Io, Next},
     link::{Link, NEVER_NS, Phase},
     mailbox::Mailbox,
@@ -175,7 +177,8 @@ impl<S: Service> Worker<S> {
         let woke = !self.events.is_empty() || sleeps;
         let is_due = self.cx.wheel.next_ns().is_some_and(|next| next <= self.cx.now_ns);
         if !woke && !has_work && !is_due {
-            // A look in passing, by a worker that spins.
+            // A look in passing, by a worker that spins: it is idle, whatever its core may say.
+            self.board.line(self.cx.worker).waiting();
             return false;
         }
         self.board.line(self.cx.worker).running(self.cx.now_ns);
@@ -228,11 +231,11 @@ impl<S: Service> Worker<S> {
         };
         let half = link.half(side);
         half.note(readiness);
-        if trigger::reported(self.cx.trigger, half, readiness) {
-            if let Some(socket) = &half.socket {
-                // Can't fail: epoll has just reported it.
-                let _ = self.cx.epoll.remove(socket);
-            }
+        if trigger::reported(self.cx.trigger, half, readiness)
+            && let Some(socket) = &half.socket
+        {
+            // Can't fail: epoll has just reported it.
+            let _ = self.cx.epoll.remove(socket);
         }
         if link.event_ns == 0 {
             link.event_ns = self.cx.now_ns;
@@ -331,86 +334,13 @@ impl<S: Service> Worker<S> {
         self.cx.recorder.closed(opened_ns, now_ns);
     }
 
-    fn open(&mut self, socket: Socket) {
-        let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
-        self.cx.recorder.opened(now_ns);
-        self.cx.work += 1;
-        let Some(token) = self.table.next_token() else {
-            // Four million sessions in one worker: refused, and counted.
-            self.cx.recorder.counts.errors.other += 1;
-            socket.reset();
-            return self.cx.recorder.closed(now_ns, now_ns);
-        };
-        let mut link = Link::new(token, socket, now_ns);
-        let tries = self.first_read.should_try() || self.cx.is_draining;
-        if tries {
-            link.half(Side::Client).readable = true;
-            link.first_read = true;
-            link.queued = true;
-            self.cx.ready.push(token);
-        }
-        let mut io = Io::new(&mut link, &mut self.cx);
-        let state = self.service.open(&mut io);
-        io.expect_client();
-        let next = if tries { Next::Wait } else { io.settle() };
-        self.table.insert(Session { link, state });
-        self.go_on(token, next);
-    }
-
-    /// In the sharing modes a wakeup is spent on one worker, and nobody else is told. If it has turns to run
-    /// first, the connection would wait behind them beside idle neighbours; so it takes one before.
-    fn accept_before_turns(&mut self) {
-        for index in 0..self.intakes.len() {
-            if self.intakes[index].noted && self.intakes[index].share().is_shared() {
-                self.accept_from(index, 1);
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        for index in 0..self.intakes.len() {
-            if self.intakes[index].noted {
-                let default =
-                    if self.intakes[index].share().is_shared() { 1 } else { Options::ACCEPT_BUDGET };
-                self.accept_from(index, self.accept_budget.unwrap_or(default));
-            }
-        }
-    }
-
-    fn accept_from(&mut self, index: usize, budget: usize) {
-        self.look_at_queue(index);
-        for _ in 0..budget {
-            match self.intakes[index].accept(&self.cx.epoll) {
-                Accepted::Session(socket) => self.open(socket),
-                Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
-                Accepted::Empty => {
-                    self.cx.recorder.count(|counts| counts.accept_eagain += 1);
-                    break;
-                }
-                Accepted::Exhausted => {
-                    self.cx.recorder.counts.errors.fd_limit += 1;
-                    self.intakes[index].leave(&self.cx.epoll);
-                    let retry_ns = self.cx.now_ns + PAUSE_NS;
-                    self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
-                    return;
-                }
-            }
-        }
-        self.intakes[index].settle(&self.cx.epoll);
-    }
-
-    fn look_at_queue(&mut self, index: usize) {
-        if self.cx.recorder.is_timing() {
-            let queued = self.intakes[index].listener().queue_len().unwrap_or(0);
-            self.accept_queue_max = self.accept_queue_max.max(u64::from(queued));
-        }
-    }
-
     fn see_to_deadlines(&mut self) {
         self.cx.wheel.expire(self.cx.now_ns, &mut self.due);
         while let Some((token, filed_ns)) = self.due.pop() {
             match token.target() {
                 Target::Session(_) => self.see_to_deadline(token, filed_ns),
+                // The wheel is early with what is far off.
+                _ if filed_ns > self.cx.now_ns => self.cx.wheel.file(filed_ns, (token, filed_ns)),
                 Target::Listener(index) => self.accept_after_pause(index),
                 Target::Mailbox => self.cut_off_at(filed_ns),
             }
@@ -445,18 +375,6 @@ impl<S: Service> Worker<S> {
         self.go_on(token, next);
     }
 
-    /// The pause of a listener is over. The timer itself accepts: an edge-triggered listener gets no event
-    /// when descriptors come free again.
-    fn accept_after_pause(&mut self, index: usize) {
-        let Some(intake) = self.intakes.get_mut(index) else { return };
-        if intake.enter(&self.cx.epoll).is_ok() {
-            intake.noted = true;
-        } else {
-            let retry_ns = self.cx.now_ns + PAUSE_NS;
-            self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
-        }
-    }
-
     fn read_mail(&mut self) {
         if self.has_mail {
             self.mailbox.bell().silence();
@@ -472,50 +390,6 @@ impl<S: Service> Worker<S> {
                     self.stop(self.cx.now_ns.saturating_add(drain_ns));
                 }
             }
-        }
-    }
-
-    /// Takes what is queued, closes the listeners, and has each session end.
-    fn stop(&mut self, until_ns: u64) {
-        let first = !std::mem::replace(&mut self.cx.is_draining, true);
-        self.drain_until_ns = Some(until_ns);
-        self.cx.wheel.file(until_ns, (Token::MAILBOX, until_ns));
-        if until_ns <= self.cx.now_ns {
-            return self.cut_off_at(until_ns);
-        }
-        if first {
-            self.close_intakes();
-            for token in self.table.tokens() {
-                if let Some(Session { link, .. }) = self.table.get_mut(token) {
-                    Io::new(link, &mut self.cx).look_again();
-                }
-                self.run_again(token);
-            }
-        }
-    }
-
-    fn close_intakes(&mut self) {
-        for mut intake in std::mem::take(&mut self.intakes) {
-            loop {
-                match intake.accept(&self.cx.epoll) {
-                    Accepted::Session(socket) => self.open(socket),
-                    Accepted::Gone => {}
-                    Accepted::Empty | Accepted::Exhausted => break,
-                }
-            }
-            intake.leave(&self.cx.epoll);
-        }
-    }
-
-    /// Ends what the drain time has not ended; a later stop may have moved that time.
-    fn cut_off_at(&mut self, until_ns: u64) {
-        if self.drain_until_ns != Some(until_ns) {
-            return;
-        }
-        self.close_intakes();
-        for token in self.table.tokens() {
-            self.cx.recorder.counts.drain_cut += 1;
-            self.end(token, false);
         }
     }
 

@@ -15,3 +15,15 @@ pub mod socket;
 pub mod usage;
 
 pub use rustix::io::Errno;
+
+/// Why a call failed, for a sentence: what the system calls the error, without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.split(" (os error").next().unwrap_or(&text).chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Whether a call failed for want of descriptors or of memory, and not for what was asked of it.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}

@@ -5,6 +5,8 @@ use std::{
     ptr,
 };
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::{Errno, epoll::Source};
 
 /// The signals that mean something to a server.
@@ -34,18 +36,20 @@ pub struct Signals(OwnedFd);
 
 impl Signals {
     /// Blocks the signals in the calling thread, and so in each that it starts later, and opens the signalfd.
-    /// Call it before any thread is started.
+    /// Call it before any thread is started. A SIGHUP that whoever started this had ignored stays ignored, as
+    /// nohup(1) wants it: blocked, it would arrive all the same.
     ///
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub fn block() -> Result<Self, Errno> {
+        let heeded = SIGNALS.iter().filter(|(number, _)| *number != libc::SIGHUP || !is_ignored(*number));
         // SAFETY: sigemptyset initializes the zeroed set; sigaddset gets valid signal numbers;
         // pthread_sigmask reads the set and writes no old one; signalfd reads it and returns a new
         // descriptor or -1.
         let fd = unsafe {
             let mut set: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut set);
-            for (number, _) in SIGNALS {
+            for &(number, _) in heeded {
                 libc::sigaddset(&raw mut set, number);
             }
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
@@ -66,6 +70,29 @@ impl Signals {
         // ssi_signo is the first field (signalfd(2)).
         let number = bytes[..filled].first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes))?;
         SIGNALS.iter().find(|(known, _)| *known as u32 == number).map(|(_, signal)| *signal)
+    }
+
+    /// Sleeps until a signal asks the program to end, and says with which status: 128 and the signal's
+    /// number, as a shell has it. Other signals pass unheeded.
+    pub fn wait_for_end(&self) -> u8 {
+        loop {
+            // An error of poll is EINTR or comes again; either way the next read tells.
+            let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None);
+            match self.next() {
+                Some(Signal::Stop) => return 130,
+                Some(Signal::Hangup) => return 129,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_ignored(number: libc::c_int) -> bool {
+    // SAFETY: an all-zero sigaction is a valid value of this plain C struct; with no new action given,
+    // sigaction only fills it with the one in force.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(number, ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -3,11 +3,15 @@
 //! Every test binary uses part of this.
 #![allow(dead_code)]
 
+pub mod load;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -95,6 +99,17 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").count()
     }
 
+    /// What its open descriptors are, such as `socket:[4711]`, in order. Files are left out: the C library
+    /// opens some of /proc in passing, when it gives memory back.
+    pub fn open_sources(&self) -> Vec<String> {
+        let links = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs").flatten();
+        let names =
+            links.filter_map(|link| fs::read_link(link.path()).ok()?.into_os_string().into_string().ok());
+        let mut sources: Vec<String> = names.filter(|name| !name.starts_with('/')).collect();
+        sources.sort();
+        sources
+    }
+
     /// A whole file of /proc/PID.
     pub fn proc(&self, file: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server runs")
@@ -106,6 +121,66 @@ impl Server {
         let fields: Vec<&str> =
             stat.rsplit(')').next().expect("a name in brackets").split_whitespace().collect();
         fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
+    /// Stops every thread of it, as Ctrl-Z does; connections go on to be queued by the kernel.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let is_stopped = |status: &String| status.lines().any(|line| line.starts_with("State:\tT"));
+        eventually("every thread is stopped", || self.thread_statuses().iter().all(is_stopped).then_some(()));
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Waits until all its threads sleep: it has nothing to do, and its workers are in the kernel's wait queues.
+    pub fn settle(&self) {
+        let sleeps = |status: &String| status.lines().any(|line| line.starts_with("State:\tS"));
+        eventually("every thread sleeps", || self.thread_statuses().iter().all(sleeps).then_some(()));
+    }
+
+    /// How often its threads have gone to sleep so far, all together.
+    pub fn sleeps(&self) -> u64 {
+        let of = |status: &String| {
+            let mut lines = status.lines();
+            let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            count.expect("the kernel counts it").trim().parse::<u64>().expect("a number")
+        };
+        self.thread_statuses().iter().map(of).sum()
+    }
+
+    /// Memory of its own, without that of mapped files, in bytes.
+    pub fn memory(&self) -> u64 {
+        let rollup = self.proc("smaps_rollup");
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a size in kB");
+        kib.trim().parse::<u64>().expect("a number") << 10
+    }
+
+    /// /proc/PID/task/TID/status of each thread.
+    fn thread_statuses(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the server runs");
+        let status = |task: io::Result<fs::DirEntry>| {
+            fs::read_to_string(task.expect("a task").path().join("status")).expect("its threads stay")
+        };
+        tasks.map(status).collect()
+    }
+
+    /// A report of the time until now, which must add up, by SIGUSR1 (where reports are JSON, on stdout).
+    pub fn report_now(&mut self) -> Value {
+        self.signal(Signal::USR1);
+        let report = serde_json::from_str(&self.next_stdout_line()).expect("a line of JSON");
+        assert_adds_up(&report);
+        report
+    }
+
+    /// The next line that it writes to stderr, after the ready lines. Blocks until there is one.
+    pub fn next_stderr_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).expect("stderr is text");
+        line.trim_end().to_owned()
     }
 
     /// The next line that it writes to stdout. Blocks until there is one.
@@ -146,7 +221,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         // A test that failed leaves nothing behind; after a good end both calls fail, which is fine.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait();
+        if std::thread::panicking() {
+            let mut stderr = String::new();
+            let _ = self.stderr.read_to_string(&mut stderr);
+            eprintln!("{:?}, {status:?}, then said: {stderr}", self.ready);
+        }
     }
 }
 
@@ -189,9 +269,51 @@ pub fn total(report: &Value, name: &str) -> u64 {
     report["totals"][name].as_u64().unwrap_or_else(|| panic!("totals have no {name}"))
 }
 
+/// Says that something wasn't tried, and why, at the start of a line: libtest may have begun one. Not by
+/// `eprintln!`, which libtest hides while a test passes.
+pub fn skip(reason: &str) {
+    let _ = io::stderr().write_all(format!("\nskipped: {reason}\n").as_bytes());
+}
+
+/// A folder of this test's own, with a short path, removed when it is dropped.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new() -> Self {
+        static SERIAL: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("evenkeel-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path of a file in it, as an argument.
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a temporary folder's path is UTF-8").to_owned()
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // What is left behind lies in the system's folder for such things.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The binary that cargo built for this test.
 pub fn evenkeel() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+    heeding_hangups(env!("CARGO_BIN_EXE_evenkeel"))
+}
+
+/// A program that heeds SIGHUP, even where whoever runs the tests has it ignored (nohup).
+pub fn heeding_hangups(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", program]);
+    command
 }
 
 /// Runs the binary to its end.

@@ -1,2 +1,43 @@
-//! evenkeel-lab
-fn main() {}
+//! evenkeel-lab: experiments that show what the accept and trigger modes do.
+//!
+//! ```text
+//!   cli ──▶ run ──▶ trial (a server and a client, this executable again) ──▶ reports ──▶ results
+//!            │ scenario   what is asked of a mode        │ store     the folder that is left behind
+//!            │ mode       what is compared               │ summary   rounds taken together
+//!            └ schedule   in which order                 └ verdict · table · page: what is shown
+//! ```
+//!
+//! The executable contains the server and the load generator, so that one build is enough and what is
+//! measured is what was built. Scenarios are data, a trial is one observation, and every sentence and
+//! picture is derived from `results.json` and the raw reports beside it.
+#![deny(unsafe_code)]
+
+mod cli;
+#[cfg(test)]
+mod fixture;
+mod interrupts;
+#[path = "../load/mod.rs"]
+mod load;
+mod machine;
+mod mode;
+mod page;
+mod process;
+mod progress;
+mod reports;
+mod results;
+mod run;
+mod scenario;
+mod schedule;
+mod statistics;
+mod store;
+mod summary;
+mod table;
+mod trial;
+mod verdict;
+
+use std::{ffi::OsString, process::ExitCode};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    process::play(&args[1.min(args.len())..]).unwrap_or_else(|| cli::main(args))
+}

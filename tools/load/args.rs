@@ -3,7 +3,10 @@
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use evenkeel::config::{Address, units};
+use evenkeel::{
+    cli::in_one_line,
+    config::{Address, units},
+};
 
 use super::{plan::Plan, schedule::Arrivals, usage_error};
 
@@ -99,17 +102,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
     }
 }
 
-/// clap's message without its usage block, on one line.
 fn one_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let told: Vec<_> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-    let told = told.join(" ");
-    let told = told.strip_prefix("error: ").unwrap_or(&told);
-    match told.strip_suffix("For more information, try '--help'.") {
-        Some(told) => told.trim_end().to_owned(),
-        None => format!("{told} (see --help)"),
-    }
+    format!("{} (see --help)", in_one_line(error))
 }
 
 /// A whole number from 1 to `MAX`.

@@ -10,6 +10,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, sync::atomic::Ordering::Relaxed};
 
+use evenkeel::runtime::topology;
 use rustix::{
     buffer::spare_capacity,
     event::{PollFd, PollFlags, epoll, poll},
@@ -21,13 +22,14 @@ use rustix::{
 use super::{
     Live,
     clock::{self, SECOND_NS},
+    connection::{Connection, Token},
     gate::Gate,
+    interrupt::Interrupt,
     pattern::Pattern,
     plan::{End, Load, Plan},
     schedule::Schedule,
     tally::Tally,
     timeline::Timeline,
-    traffic::{Connection, Token},
 };
 
 /// The most events of one epoll_wait.
@@ -46,6 +48,10 @@ const NAP_MAX_NS: u64 = SECOND_NS / 10;
 /// How long the last answers are waited for, beside a tenth of the measured time.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
 
+/// How long they are waited for after an interruption: a server that is well has answered by then, and whoever
+/// interrupts one that isn't has waited already.
+const DRAIN_INTERRUPTED_NS: u64 = SECOND_NS;
+
 /// With `--messages` a run ends when nothing was answered for this long.
 const SILENCE_MAX_NS: u64 = 30 * SECOND_NS;
 
@@ -63,6 +69,7 @@ pub struct Driver<'a> {
     pub(super) plan: &'a Plan,
     pub(super) pattern: &'a Pattern,
     gate: &'a Gate,
+    interrupt: &'a Interrupt,
     live: &'a Live,
     pub(super) thread: usize,
     pub(super) epoll: OwnedFd,
@@ -106,6 +113,7 @@ impl<'a> Driver<'a> {
         plan: &'a Plan,
         pattern: &'a Pattern,
         gate: &'a Gate,
+        interrupt: &'a Interrupt,
         live: &'a Live,
         thread: usize,
     ) -> io::Result<Self> {
@@ -117,6 +125,7 @@ impl<'a> Driver<'a> {
             plan,
             pattern,
             gate,
+            interrupt,
             live,
             thread,
             epoll,
@@ -147,7 +156,7 @@ impl<'a> Driver<'a> {
     pub fn run(mut self) -> Tally {
         if let Some(core) = self.plan.core(self.thread) {
             // `limits` has checked that the core may be used; unpinned, the run is still right.
-            core_affinity::set_for_current(core_affinity::CoreId { id: core });
+            topology::pin(core);
         }
         // The default slack lets each timed sleep overshoot by 50 µs more. Kernels that refuse keep it.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
@@ -175,7 +184,7 @@ impl<'a> Driver<'a> {
             opening_ns.saturating_add((slot as u64 * threads + thread).saturating_mul(spacing_ns))
         };
         let mut next = 0;
-        while self.unsettled > 0 {
+        while self.unsettled > 0 && !self.tally.interrupted {
             while next < self.connections.len()
                 && self.connecting < CONNECTING_MAX
                 && due_ns(next) <= self.woke_ns
@@ -198,6 +207,7 @@ impl<'a> Driver<'a> {
             let (share, span_ns) = ((self.thread, self.plan.threads), (start_ns, self.timeline.end_ns));
             self.schedule = Some(Schedule::new(arrivals, rate_per_s, share, self.plan.seed, span_ns));
         }
+        self.heed_interrupt();
         (0..self.connections.len()).for_each(|slot| self.resume(slot));
         let mut cpu_from_ns = None;
         while !self.is_over() {
@@ -219,11 +229,15 @@ impl<'a> Driver<'a> {
             End::AfterMessages(_) => self.woke_ns,
         };
         let limit_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
-        while (self.pending > 0 || self.next_due_ns().is_some()) && self.woke_ns < limit_ns {
+        let limit_ns = |driver: &Self| match driver.interrupt.at_ns() {
+            Some(at_ns) => limit_ns.min(at_ns + DRAIN_INTERRUPTED_NS),
+            None => limit_ns,
+        };
+        while (self.pending > 0 || self.next_due_ns().is_some()) && self.woke_ns < limit_ns(self) {
             // Messages that were due before the end go out, however late.
             self.issue_due();
             self.retry_due();
-            self.step(self.next_deadline_ns().min(limit_ns));
+            self.step(self.next_deadline_ns().min(limit_ns(self)));
         }
         let now_ns = clock::now_ns();
         for connection in &mut self.connections {
@@ -232,11 +246,13 @@ impl<'a> Driver<'a> {
                 self.tally.give_up(&self.timeline, connection.group, message, now_ns);
             }
         }
+        let Timeline { counted_from_ns, end_ns } = self.timeline;
         let until_ns = match self.plan.end {
             End::AfterNs(_) => end_ns,
-            End::AfterMessages(_) => self.answered_last_ns.max(self.timeline.counted_from_ns),
+            End::AfterMessages(_) => self.answered_last_ns.max(counted_from_ns).min(end_ns),
         };
-        self.tally.window_ns = Some((self.timeline.counted_from_ns, until_ns));
+        // Interrupted in the warm-up, the window is empty.
+        self.tally.window_ns = Some((counted_from_ns.min(until_ns), until_ns));
     }
 
     /// Whether the measured window is over.
@@ -304,12 +320,7 @@ impl<'a> Driver<'a> {
 
     /// Waits for events until `deadline_ns` at most, and gives each connection that has one its turn.
     fn step(&mut self, deadline_ns: u64) {
-        let is_ready = self.sleep(deadline_ns);
-        self.events.clear();
-        if is_ready {
-            // EINTR is no event; anything else can't happen to an epoll instance of our own.
-            let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(0)));
-        }
+        self.wait(deadline_ns);
         self.woke_ns = clock::now_ns();
         for index in 0..self.events.len() {
             let event = self.events[index];
@@ -320,20 +331,43 @@ impl<'a> Driver<'a> {
             self.expire_opening();
         }
         self.live.answered.store(self.answered, Relaxed);
+        self.heed_interrupt();
     }
 
-    /// Sleeps until there are events, or `deadline_ns`. Whether there may be events.
-    fn sleep(&mut self, deadline_ns: u64) -> bool {
-        let wait_ns = deadline_ns.saturating_sub(clock::now_ns()).min(NAP_MAX_NS);
-        let wait_ns = match self.plan.load {
-            Load::Open { spin: true, .. } => wait_ns.saturating_sub(SPIN_NS),
-            _ => wait_ns,
-        };
-        if wait_ns == 0 {
-            return true;
+    /// An interrupted run ends at the moment of the signal, whenever a thread gets to know of it, so that all
+    /// have measured the same window. What was due by then is still sent and answered.
+    fn heed_interrupt(&mut self) {
+        let Some(at_ns) = self.interrupt.at_ns() else { return };
+        self.tally.interrupted = true;
+        self.timeline.end_ns = self.timeline.end_ns.min(at_ns);
+        if let Some(schedule) = &mut self.schedule {
+            schedule.end_by(at_ns);
         }
-        let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
-        !matches!(poll(&mut fds, Some(&timespec(wait_ns))), Ok(0))
+    }
+
+    /// Waits for events until `deadline_ns`.
+    fn wait(&mut self, deadline_ns: u64) {
+        self.events.clear();
+        let mut wait_ns = deadline_ns.saturating_sub(clock::now_ns()).min(NAP_MAX_NS);
+        if wait_ns > 0 && self.is_punctual() {
+            if matches!(self.plan.load, Load::Open { spin: true, .. }) {
+                wait_ns = wait_ns.saturating_sub(SPIN_NS);
+            }
+            // `epoll::wait` rounds up to whole milliseconds (it calls epoll_pwait for the sake of old
+            // kernels), so what has to be on time sleeps in ppoll, which takes nanoseconds.
+            let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+            if wait_ns > 0 && matches!(poll(&mut fds, Some(&timespec(wait_ns))), Ok(0)) {
+                return;
+            }
+            wait_ns = 0;
+        }
+        // EINTR is no event; anything else can't happen to an epoll instance of our own.
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(wait_ns)));
+    }
+
+    /// Whether what is waited for has a due time that is to be kept.
+    fn is_punctual(&self) -> bool {
+        self.plan.is_open_loop() || self.plan.spacing_ns > 0
     }
 }
 

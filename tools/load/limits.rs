@@ -1,6 +1,6 @@
 //! What the machine must allow before a run can start: file descriptors and cores.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use evenkeel::{runtime::topology::Allowed, sys::limits::raise_descriptors};
 
 use super::plan::Plan;
 
@@ -22,27 +22,5 @@ pub fn allow(plan: &Plan) -> Result<(), String> {
             allowed.saturating_sub(plan.threads as u64 + DESCRIPTORS_SPARE).max(1),
         ));
     }
-    let allowed = core_affinity::get_core_ids().unwrap_or_default();
-    match plan.cores.iter().find(|&&core| allowed.iter().all(|id| id.id != core)) {
-        None => Ok(()),
-        Some(core) => {
-            let allowed: Vec<_> = allowed.iter().map(|id| id.id.to_string()).collect();
-            Err(format!(
-                "core {core} is not among those that this process may use: choose from {}",
-                allowed.join(",")
-            ))
-        }
-    }
-}
-
-/// Raises the soft limit on open files to the hard one; the limit that then holds.
-fn raise_descriptors() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let effective = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        // Some sandboxes forbid it; the soft limit then decides.
-        Err(_) => limit.current,
-    };
-    effective.unwrap_or(u64::MAX)
+    Allowed::read().require(&plan.cores)
 }

@@ -10,17 +10,19 @@
 //! ```
 //!
 //! Each thread owns its connections and one epoll instance, and adds up in a tally of its own; tallies are
-//! merged when all is over. `schedule`, `exchange`, `pattern` and `timeline` neither do I/O nor read a clock.
+//! merged when all is over. A signal puts that moment forward (`interrupt`). `schedule`, `exchange`, `pattern`
+//! and `timeline` neither do I/O nor read a clock.
 //!
 //! The folder is a module, so that the lab can carry the generator inside itself: both programs say
 //! `#[path = "…/load/mod.rs"] mod load;` and call [`main`].
 
 mod args;
 mod clock;
+mod connection;
 mod driver;
 mod exchange;
 mod gate;
-mod histogram_json;
+mod interrupt;
 mod limits;
 mod pattern;
 mod plan;
@@ -39,10 +41,14 @@ use std::{
     process::ExitCode,
     sync::atomic::AtomicU64,
     thread,
+    time::SystemTime,
 };
+
+use evenkeel::measure::report::date::rfc3339;
 
 use driver::Driver;
 use gate::Gate;
+use interrupt::Interrupt;
 use pattern::Pattern;
 use plan::Plan;
 use report::Report;
@@ -57,8 +63,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(message) = limits::allow(&plan) {
         return usage_error(&message);
     }
-    let started = clock::utc();
-    let report = Report::new(&plan, started, run(&plan));
+    let interrupt = match Interrupt::listen() {
+        Ok(interrupt) => interrupt,
+        Err(message) => return usage_error(&message),
+    };
+    let started = rfc3339(SystemTime::now());
+    let report = Report::new(&plan, started, run(&plan, &interrupt));
+    // There is nothing left to cut short: the next signal ends the program.
+    interrupt.raise();
     if let Err(error) = print(&plan, &report) {
         eprintln!("evenkeel-load: cannot write the report: {error}");
         return ExitCode::FAILURE;
@@ -78,7 +90,7 @@ struct Live {
 }
 
 /// Runs every thread to its end and adds up what they saw.
-fn run(plan: &Plan) -> Tally {
+fn run(plan: &Plan, interrupt: &Interrupt) -> Tally {
     let pattern = Pattern::new(plan.seed, plan.size as usize);
     let gate = Gate::new(plan.threads);
     let live: Vec<_> = (0..plan.threads).map(|_| Live::default()).collect();
@@ -86,7 +98,8 @@ fn run(plan: &Plan) -> Tally {
         let drivers: Vec<_> = (0..plan.threads)
             .map(|thread| {
                 let (pattern, gate, live) = (&pattern, &gate, &live[thread]);
-                scope.spawn(move || Driver::new(plan, pattern, gate, live, thread).map(Driver::run))
+                scope
+                    .spawn(move || Driver::new(plan, pattern, gate, interrupt, live, thread).map(Driver::run))
             })
             .collect();
         progress::show_until(plan, &gate, &live, || drivers.iter().all(|driver| driver.is_finished()));

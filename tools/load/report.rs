@@ -1,10 +1,10 @@
 //! The report: what all threads saw, as numbers. `docs/load.md` says what each field means.
 
+use evenkeel::measure::report::HistogramJson;
 use serde::Serialize;
 
 use super::{
     clock::SECOND_NS,
-    histogram_json::HistogramJson,
     plan::{End, Load, Plan},
     tally::{Errors, Tally, histogram},
 };
@@ -23,6 +23,8 @@ pub struct Report {
     started: String,
     /// The measured window.
     pub duration_s: f64,
+    /// Whether a signal ended the run before its time.
+    pub interrupted: bool,
     config: Config,
     /// Measured messages that were answered.
     pub messages: u64,
@@ -115,20 +117,19 @@ impl Report {
         tally.groups.iter().for_each(|group| latency += &group.latency);
         let messages = tally.groups.iter().map(|group| group.messages).sum();
         let is_open_loop = plan.is_open_loop();
-        let is_short = (tally.answered_in_window as f64) < ACHIEVED_MIN * tally.sent as f64
-            && tally.answered_in_window + ON_THEIR_WAY < tally.sent;
         Self {
             schema: "evenkeel-load/1",
             version: env!("CARGO_PKG_VERSION"),
             started,
             duration_s,
+            interrupted: tally.interrupted,
             config: Config::new(plan),
             messages,
             sent: tally.sent,
             lost: tally.lost,
             rate_per_s: per_s(tally.answered_in_window),
             offered_per_s: is_open_loop.then(|| per_s(tally.sent)),
-            fell_short: is_open_loop.then_some(is_short),
+            fell_short: is_open_loop.then(|| fell_short(tally.answered_in_window, tally.sent)),
             bytes: messages * plan.size,
             connections: tally.opened,
             errors: tally.errors,
@@ -149,7 +150,8 @@ impl Report {
 
     /// What a person should know even if only the exit status is looked at.
     pub fn failures(&self, plan: &Plan) -> Vec<String> {
-        let why = self.first_failure.as_deref().unwrap_or("no reason was given");
+        let unknown = if self.interrupted { "interrupted too early" } else { "no reason was given" };
+        let why = self.first_failure.as_deref().unwrap_or(unknown);
         match self {
             Self { connections: 0, .. } => vec![format!("nothing could connect to {}: {why}", plan.address)],
             Self { errors: Errors { mismatch: 1.., .. }, .. } => {
@@ -214,10 +216,29 @@ impl Config {
     }
 }
 
+/// Whether `answered` messages within the window are too few for the `offered` ones.
+fn fell_short(answered: u64, offered: u64) -> bool {
+    (answered as f64) < ACHIEVED_MIN * offered as f64 && answered + ON_THEIR_WAY < offered
+}
+
 fn nanos(histogram: &hdrhistogram::Histogram<u64>) -> HistogramJson {
     HistogramJson::new("ns", histogram)
 }
 
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / SECOND_NS as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_percent_less_than_offered_is_short() {
+        assert!(fell_short(9_799, 10_000));
+        assert!(!fell_short(9_800, 10_000));
+        assert!(!fell_short(10_050, 10_000), "answers to the warm-up's messages come on top");
+        assert!(!fell_short(90, 100), "a few are on their way when the window ends");
+        assert!(fell_short(0, 100));
+    }
 }

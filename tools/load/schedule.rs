@@ -26,13 +26,24 @@ impl Arrivals {
 
 /// The due times of one thread, in order.
 pub struct Schedule {
-    arrivals: Arrivals,
     start_ns: u64,
     end_ns: u64,
-    gap_ns: f64,
     /// From `start_ns` to the next message, unrounded so that gaps below a nanosecond add up.
     offset_ns: f64,
-    random: fastrand::Rng,
+    gaps: Gaps,
+}
+
+enum Gaps {
+    Poisson {
+        mean_ns: f64,
+        random: fastrand::Rng,
+    },
+    /// Threads take turns: this one has each `threads`-th message of all.
+    Uniform {
+        index: u64,
+        threads: u64,
+        rate_per_s: f64,
+    },
 }
 
 impl Schedule {
@@ -44,36 +55,46 @@ impl Schedule {
         seed: u64,
         (start_ns, end_ns): (u64, u64),
     ) -> Self {
-        let gap_ns = SECOND_NS as f64 * threads as f64 / rate_per_s;
-        let random = fastrand::Rng::with_seed(seed ^ (thread as u64 + 1) << 32);
-        let mut schedule = Self { arrivals, start_ns, end_ns, gap_ns, offset_ns: 0.0, random };
-        schedule.offset_ns = match arrivals {
-            // A thread's share of a Poisson process is one itself.
-            Arrivals::Poisson => schedule.gap(),
-            // Threads take turns.
-            Arrivals::Uniform => gap_ns * thread as f64 / threads as f64,
+        let gaps = match arrivals {
+            // A share of a Poisson process, drawn by chance, is one itself.
+            Arrivals::Poisson => Gaps::Poisson {
+                mean_ns: SECOND_NS as f64 * threads as f64 / rate_per_s,
+                random: fastrand::Rng::with_seed(seed ^ (thread as u64 + 1) << 32),
+            },
+            Arrivals::Uniform => Gaps::Uniform { index: thread as u64, threads: threads as u64, rate_per_s },
         };
+        let mut schedule = Self { start_ns, end_ns, offset_ns: 0.0, gaps };
+        schedule.advance();
         schedule
     }
 
     /// When the next message is due, if there is one.
     pub fn next_ns(&self) -> Option<u64> {
-        let next_ns = self.start_ns + self.offset_ns as u64;
+        let next_ns = self.start_ns.saturating_add(self.offset_ns as u64);
         (next_ns < self.end_ns).then_some(next_ns)
     }
 
     /// Takes the next message if it's due by now: the time when it was.
     pub fn take_due(&mut self, now_ns: u64) -> Option<u64> {
         let due_ns = self.next_ns().filter(|&due_ns| due_ns <= now_ns)?;
-        self.offset_ns += self.gap();
+        self.advance();
         Some(due_ns)
     }
 
-    fn gap(&mut self) -> f64 {
-        match self.arrivals {
+    /// Leaves out what would be due at `end_ns` or later.
+    pub fn end_by(&mut self, end_ns: u64) {
+        self.end_ns = self.end_ns.min(end_ns);
+    }
+
+    fn advance(&mut self) {
+        match &mut self.gaps {
             // 1 - f64() is never 0, so the logarithm is finite.
-            Arrivals::Poisson => -(1.0 - self.random.f64()).ln() * self.gap_ns,
-            Arrivals::Uniform => self.gap_ns,
+            Gaps::Poisson { mean_ns, random } => self.offset_ns -= (1.0 - random.f64()).ln() * *mean_ns,
+            // Not a sum of gaps: their rounding errors would add up to a message more or less.
+            Gaps::Uniform { index, threads, rate_per_s } => {
+                self.offset_ns = *index as f64 * SECOND_NS as f64 / *rate_per_s;
+                *index += *threads;
+            }
         }
     }
 }
@@ -124,6 +145,15 @@ mod tests {
         let poisson: usize = (0..3).map(|thread| all(Arrivals::Poisson, 10_000.0, (thread, 3)).len()).sum();
         assert!((98_400..=101_600).contains(&poisson), "{poisson}");
         assert_ne!(all(Arrivals::Poisson, 3_000.0, (0, 3)), all(Arrivals::Poisson, 3_000.0, (1, 3)));
+    }
+
+    #[test]
+    fn an_earlier_end_leaves_the_rest_as_it_was() {
+        let whole = all(Arrivals::Poisson, 1_000.0, (0, 1));
+        let mut schedule = Schedule::new(Arrivals::Poisson, 1_000.0, (0, 1), 42, SPAN_NS);
+        schedule.end_by(whole[700]);
+        schedule.end_by(u64::MAX);
+        assert_eq!(std::iter::from_fn(|| schedule.take_due(u64::MAX)).collect::<Vec<_>>(), whole[..700]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Tally {
     pub cpu_ns: u64,
     /// The first and the last moment of the measured window.
     pub window_ns: Option<(u64, u64)>,
+    /// Whether the run was cut short.
+    pub interrupted: bool,
     /// The first failure of any kind, for people.
     pub first_failure: Option<String>,
 }
@@ -87,6 +89,7 @@ impl Tally {
             lag: histogram(),
             cpu_ns: 0,
             window_ns: None,
+            interrupted: false,
             first_failure: None,
         }
     }
@@ -166,6 +169,7 @@ impl Tally {
             (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
             (one, two) => one.or(two),
         };
+        self.interrupted |= other.interrupted;
         self.first_failure = self.first_failure.take().or(other.first_failure);
     }
 }

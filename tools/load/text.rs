@@ -3,13 +3,19 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use evenkeel::config::units::{show_count, show_nanos};
+use evenkeel::{
+    config::units::{show_count, show_nanos},
+    measure::report::HistogramJson,
+};
 
 use super::{
-    histogram_json::HistogramJson,
-    plan::{Load, Plan},
+    clock::SECOND_NS,
+    plan::{End, Load, Plan},
     report::{Report, Worker},
 };
+
+/// The longest line, in characters.
+const WIDTH: usize = 80;
 
 /// The longest bar.
 const BAR_LEN: f64 = 24.0;
@@ -28,7 +34,7 @@ pub struct Text<'a> {
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { plan, report } = self;
-        writeln!(f, "evenkeel-load → {} · {}\n", plan.address, describe(plan))?;
+        writeln!(f, "evenkeel-load → {}\n{}\n", plan.address, describe(plan))?;
         self.totals(f)?;
         self.errors(f)?;
         if report.latency.count + report.connect_latency.count > 0 {
@@ -38,7 +44,8 @@ impl Display for Text<'_> {
             by_worker(f, workers)?;
         }
         for sentence in self.caveats() {
-            writeln!(f, "\n{sentence}")?;
+            writeln!(f)?;
+            wrapped(f, &sentence)?;
         }
         Ok(())
     }
@@ -105,10 +112,13 @@ impl Text<'_> {
     fn caveats(&self) -> Vec<String> {
         let Self { plan, report } = self;
         let mut told = Vec::new();
+        if report.interrupted {
+            told.push(self.interruption());
+        }
         if report.fell_short == Some(true) {
             told.push(format!(
                 "Fell short: {:.1} % of the offered rate was achieved. Latencies then tell how long the run \
-                 was,\nnot how fast the server is: offer less.",
+                 was, not how fast the server is: offer less.",
                 100.0 * report.rate_per_s / report.offered_per_s.unwrap_or(f64::INFINITY)
             ));
         }
@@ -122,7 +132,7 @@ impl Text<'_> {
         if plan.is_open_loop() && is_late && report.send_lag.count > 0 {
             told.push(
                 "The generator itself was late: the p99 of `send lag` is more than a tenth of the median \
-                 service\nlatency. Give it a core of its own (--cores, --spin), more --threads, or a lower \
+                 service latency. Give it a core of its own (--cores, --spin), more --threads, or a lower \
                  rate."
                     .to_owned(),
             );
@@ -132,6 +142,42 @@ impl Text<'_> {
         }
         told
     }
+
+    fn interruption(&self) -> String {
+        let Self { plan, report } = self;
+        match (plan.load, plan.end) {
+            (Load::ConnectOnly, _) => {
+                format!("Interrupted: {} connections were asked for.", plan.connections)
+            }
+            _ if report.duration_s == 0.0 => "Interrupted before anything was measured.".to_owned(),
+            (_, End::AfterNs(duration_ns)) => format!(
+                "Interrupted after {:.1} of {:.1} s: the figures are those of the time until then.",
+                report.duration_s,
+                duration_ns as f64 / SECOND_NS as f64
+            ),
+            (_, End::AfterMessages(messages)) => format!(
+                "Interrupted after {} of {} messages: the figures are those of the time until then.",
+                show_count(report.messages as f64),
+                show_count(messages as f64)
+            ),
+        }
+    }
+}
+
+/// Writes a sentence in lines of at most [`WIDTH`] characters, as far as its words allow.
+fn wrapped(f: &mut Formatter<'_>, sentence: &str) -> fmt::Result {
+    let mut column = 0;
+    for word in sentence.split(' ') {
+        let len = word.chars().count();
+        if column > 0 && column + 1 + len > WIDTH {
+            writeln!(f)?;
+            column = 0;
+        }
+        let space = if column > 0 { " " } else { "" };
+        write!(f, "{space}{word}")?;
+        column += space.len() + len;
+    }
+    writeln!(f)
 }
 
 fn describe(plan: &Plan) -> String {

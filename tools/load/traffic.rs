@@ -17,9 +17,10 @@ use evenkeel::config::Options;
 
 use super::{
     clock,
+    connection::{Failure, Greeting, Socket, Token},
     driver::{CONNECT_TIMEOUT_NS, Driver},
-    exchange::{Excess, Exchange},
-    pattern::{self, Difference},
+    exchange::Excess,
+    pattern,
     plan::Load,
     socket::Connect,
     tally::UNGREETED,
@@ -41,68 +42,6 @@ const INTEREST: EventFlags =
 /// What ends a read for sure: after one of these a short read doesn't mean that the socket is empty.
 const ENDINGS: EventFlags =
     EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR).union(EventFlags::PRI);
-
-/// A place for a connection; sockets come and go in it.
-#[derive(Default)]
-pub struct Connection {
-    socket: Socket,
-    /// Grows with each socket, so that an event for an earlier one finds nobody.
-    pub(super) generation: u32,
-    /// Which stream of bytes it carries.
-    key: u64,
-    /// When the first attempt at the present connection began.
-    connect_ns: u64,
-    /// Failures since the last answer.
-    failures: u32,
-    /// The socket took less than it was given; an event will tell when it takes more.
-    is_blocked: bool,
-    /// Whether the opening phase has no more to expect of it.
-    is_settled: bool,
-    greeting: Greeting,
-    /// Where its messages are counted.
-    pub(super) group: usize,
-    pub(super) exchange: Exchange,
-}
-
-#[derive(Default)]
-enum Socket {
-    #[default]
-    Closed,
-    /// The accept queue was full: not even begun.
-    Queueing,
-    Connecting(OwnedFd),
-    Open(OwnedFd),
-}
-
-/// The server's first 16 bytes: a worker's number and a sequence number.
-#[derive(Default)]
-struct Greeting {
-    bytes: [u8; Greeting::LEN],
-    len: usize,
-}
-
-/// What epoll hands back: a place, and which of its sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Token {
-    /// The place.
-    pub slot: u32,
-    /// Its socket.
-    pub generation: u32,
-}
-
-/// Why a connection is over.
-enum Failure {
-    /// It could not be established.
-    Connect(Errno),
-    /// It broke.
-    Reset(Errno),
-    /// A wrong byte, or one too many.
-    Mismatch(Option<Difference>),
-    /// What should have been a greeting isn't one.
-    NoGreeting(u64),
-    /// The server ended it.
-    Eof,
-}
 
 impl Driver<'_> {
     /// Opens the connection of a place.
@@ -451,103 +390,5 @@ impl Driver<'_> {
     fn retry_after(&mut self, slot: usize, pause_ns: u64) {
         let token = Token { slot: slot as u32, generation: self.connections[slot].generation };
         self.retries.push(Reverse((clock::now_ns() + pause_ns, token)));
-    }
-}
-
-impl Socket {
-    fn is_connecting(&self) -> bool {
-        matches!(self, Self::Queueing | Self::Connecting(_))
-    }
-}
-
-impl Greeting {
-    const LEN: usize = 16;
-
-    /// Takes what it lacks from the front of `bytes`; the rest.
-    fn take<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let (own, rest) = bytes.split_at(bytes.len().min(Self::LEN - self.len));
-        self.bytes[self.len..self.len + own.len()].copy_from_slice(own);
-        self.len += own.len();
-        rest
-    }
-
-    fn is_whole(&self) -> bool {
-        self.len == Self::LEN
-    }
-
-    fn worker(&self) -> u64 {
-        let [worker @ .., _, _, _, _, _, _, _, _] = self.bytes;
-        u64::from_le_bytes(worker)
-    }
-}
-
-impl Token {
-    fn to_u64(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.slot)
-    }
-
-    /// The token in an event.
-    pub fn from_u64(data: u64) -> Self {
-        Self { slot: data as u32, generation: (data >> 32) as u32 }
-    }
-}
-
-impl Failure {
-    fn describe(&self) -> String {
-        match self {
-            Self::Connect(error) => format!("a connection failed: {error}{}", hint(*error)),
-            Self::Reset(error) => format!("a connection broke: {error}"),
-            Self::Mismatch(Some(Difference { offset, expected, got })) => format!(
-                "a wrong byte came back: byte {offset} of its connection was sent as {expected:#04x} and \
-                 returned as {got:#04x}"
-            ),
-            Self::Mismatch(None) => {
-                "more bytes came back than were sent: if the server greets, say --greet here too".to_owned()
-            }
-            Self::NoGreeting(worker) => format!(
-                "the first 16 bytes are no greeting (worker {worker}): start the server with --greet, or \
-                 leave it out here"
-            ),
-            Self::Eof => "the server ended a connection while it owed bytes".to_owned(),
-        }
-    }
-}
-
-/// What to do about an error that has a usual cause.
-fn hint(error: Errno) -> &'static str {
-    match error {
-        Errno::CONNREFUSED | Errno::NOENT => "; is the server running?",
-        Errno::ADDRNOTAVAIL => {
-            "; no ephemeral port is free: use fewer --connections, or --churn with more messages"
-        }
-        Errno::TIMEDOUT => "; the server's accept queue may be full, or it does not greet",
-        _ => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_greeting_may_come_in_pieces() {
-        let mut stream = Vec::new();
-        stream.extend_from_slice(&7u64.to_le_bytes());
-        stream.extend_from_slice(&9u64.to_le_bytes());
-        stream.extend_from_slice(b"rest");
-        for cut in 0..stream.len() {
-            let mut greeting = Greeting::default();
-            let first = greeting.take(&stream[..cut]).to_vec();
-            let second = greeting.take(&stream[cut..]);
-            assert_eq!([&first, second].concat(), b"rest");
-            assert!(greeting.is_whole());
-            assert_eq!(greeting.worker(), 7);
-        }
-    }
-
-    #[test]
-    fn a_token_survives_the_kernel() {
-        let token = Token { slot: 17_999, generation: u32::MAX };
-        assert_eq!(Token::from_u64(token.to_u64()), token);
     }
 }

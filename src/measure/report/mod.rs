@@ -7,13 +7,13 @@
 //! `build` makes a report from what workers hand out, `read` from a file; `text` shows it.
 
 pub mod build;
+pub mod date;
 pub mod histogram;
 pub mod named;
 pub mod read;
 pub(crate) mod round;
 pub mod text;
 
-mod date;
 mod machine;
 
 pub use build::{ListenerInfo, RunInfo, ServiceInfo};

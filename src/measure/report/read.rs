@@ -14,7 +14,7 @@ impl Report {
         if text.trim().is_empty() {
             return Err("there is nothing in it: a report is one line of JSON".into());
         }
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
         check_schema(&value)?;
         // From the text again and not from the value: only so an error tells line and column.
         serde_json::from_str(text).map_err(|error| format!("a damaged {}: {error}", Self::SCHEMA))
@@ -30,7 +30,7 @@ impl Report {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
         let (mut reports, mut last_start, mut end) = (0, 0, 0);
         while let Some(value) = values.next() {
-            value.map_err(|error| format!("not JSON: {error}"))?;
+            value.map_err(|error| not_json(&error))?;
             (reports, last_start, end) = (reports + 1, end, values.byte_offset());
         }
         let mut report = Self::from_json(&text[last_start..end])?;
@@ -39,6 +39,10 @@ impl Report {
         }
         Ok(report)
     }
+}
+
+fn not_json(error: &serde_json::Error) -> String {
+    format!("not JSON: {error}; a report for people cannot be read back, save one with --report json")
 }
 
 /// `evenkeel-report/N` with an N that this version knows.

@@ -1,0 +1,103 @@
+//! How a worker takes connections in, and when it stops taking them.
+
+use super::{Session, Worker};
+use crate::{
+    config::Options,
+    runtime::{
+        intake::{Accepted, PAUSE_NS},
+        io::{Io, Next},
+        link::Link,
+        service::Service,
+        token::{Side, Token},
+    },
+    sys::{clock, socket::Socket},
+};
+
+impl<S: Service> Worker<S> {
+    pub(super) fn open(&mut self, socket: Socket) {
+        let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
+        self.cx.recorder.opened(now_ns);
+        self.cx.work += 1;
+        let Some(token) = self.table.next_token() else {
+            // Four million sessions in one worker: refused, and counted.
+            self.cx.recorder.counts.errors.other += 1;
+            socket.reset();
+            return self.cx.recorder.closed(now_ns, now_ns);
+        };
+        let mut link = Link::new(token, socket, now_ns);
+        let tries = self.first_read.should_try() || self.cx.is_draining;
+        if tries {
+            link.half(Side::Client).readable = true;
+            link.first_read = true;
+            link.queued = true;
+            self.cx.ready.push(token);
+        }
+        let mut io = Io::new(&mut link, &mut self.cx);
+        let state = self.service.open(&mut io);
+        io.expect_client();
+        let next = if tries { Next::Wait } else { io.settle() };
+        self.table.insert(Session { link, state });
+        self.go_on(token, next);
+    }
+
+    /// In the sharing modes a wakeup is spent on one worker, and nobody else is told. If it has turns to run
+    /// first, the connection would wait behind them beside idle neighbours; so it takes one before.
+    pub(super) fn accept_before_turns(&mut self) {
+        for index in 0..self.intakes.len() {
+            if self.intakes[index].noted && self.intakes[index].share().is_shared() {
+                self.accept_from(index, 1);
+            }
+        }
+    }
+
+    pub(super) fn accept(&mut self) {
+        for index in 0..self.intakes.len() {
+            if self.intakes[index].noted {
+                let default =
+                    if self.intakes[index].share().is_shared() { 1 } else { Options::ACCEPT_BUDGET };
+                self.accept_from(index, self.accept_budget.unwrap_or(default));
+            }
+        }
+    }
+
+    fn accept_from(&mut self, index: usize, budget: usize) {
+        self.look_at_queue(index);
+        for _ in 0..budget {
+            match self.intakes[index].accept(&self.cx.epoll) {
+                Accepted::Session(socket) => self.open(socket),
+                Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
+                Accepted::Empty => {
+                    self.cx.recorder.count(|counts| counts.accept_eagain += 1);
+                    break;
+                }
+                Accepted::Exhausted => {
+                    self.cx.recorder.counts.errors.fd_limit += 1;
+                    self.intakes[index].leave(&self.cx.epoll);
+                    let retry_ns = self.cx.now_ns + PAUSE_NS;
+                    self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
+                    return;
+                }
+            }
+        }
+        self.intakes[index].settle(&self.cx.epoll);
+    }
+
+    fn look_at_queue(&mut self, index: usize) {
+        if self.cx.recorder.is_timing() {
+            let queued = self.intakes[index].listener().queue_len().unwrap_or(0);
+            self.accept_queue_max = self.accept_queue_max.max(u64::from(queued));
+        }
+    }
+
+    /// The pause of a listener is over. The timer itself accepts: an edge-triggered listener gets no event
+    /// when descriptors come free again.
+    pub(super) fn accept_after_pause(&mut self, index: usize) {
+        let Some(intake) = self.intakes.get_mut(index) else { return };
+        if intake.enter(&self.cx.epoll).is_ok() {
+            intake.noted = true;
+        } else {
+            let retry_ns = self.cx.now_ns + PAUSE_NS;
+            self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
+        }
+    }
+}

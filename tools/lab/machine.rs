@@ -1,0 +1,155 @@
+//! The machine and what else happened on it: whatever a reader needs before he believes a figure.
+
+use std::{fs, num::NonZero, thread};
+
+use serde::Serialize;
+
+/// Where the run took place.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Machine {
+    pub cpus: usize,
+    pub cpu_model: String,
+    pub kernel: String,
+    /// `unknown` where the kernel doesn't say (virtual machines mostly).
+    pub governor: String,
+    pub clocksource: String,
+    pub somaxconn: String,
+    /// Share of the CPU time that the hypervisor gave to others while the run went on, in percent.
+    pub steal_percent: f64,
+    /// Share of the machine's CPU time that processes other than the lab's used meanwhile, in percent.
+    pub others_percent: f64,
+    /// Connections that the kernel dropped because an accept queue was full, during the run.
+    pub listen_overflows: u64,
+}
+
+/// Counters of the whole machine at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disturbances {
+    ticks: Ticks,
+    own_ticks: u64,
+    listen_overflows: u64,
+}
+
+/// Of the CPU time of all cores, in ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ticks {
+    all: u64,
+    stolen: u64,
+    idle: u64,
+}
+
+impl Machine {
+    /// Others used more than this of the CPU time: latencies are theirs as much as the modes'.
+    const DISTURBED_PERCENT: f64 = 10.0;
+
+    /// Whether the machine was so busy with something else that latencies say little.
+    pub fn is_disturbed(&self) -> bool {
+        self.others_percent + self.steal_percent > Self::DISTURBED_PERCENT
+    }
+
+    /// Reads what doesn't change during a run.
+    pub fn read() -> Self {
+        Self {
+            cpus: thread::available_parallelism().map_or(1, NonZero::get),
+            cpu_model: cpu_model(&read("/proc/cpuinfo")),
+            kernel: or_unknown(read("/proc/sys/kernel/osrelease")),
+            governor: or_unknown(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+            clocksource: or_unknown(read("/sys/devices/system/clocksource/clocksource0/current_clocksource")),
+            somaxconn: or_unknown(read("/proc/sys/net/core/somaxconn")),
+            ..Self::default()
+        }
+    }
+
+    /// Fills in what happened since `before`.
+    pub fn note_disturbances(&mut self, before: &Disturbances) {
+        let now = Disturbances::read();
+        let all = now.ticks.all.saturating_sub(before.ticks.all).max(1);
+        let idle = now.ticks.idle.saturating_sub(before.ticks.idle);
+        let stolen = now.ticks.stolen.saturating_sub(before.ticks.stolen);
+        let own = now.own_ticks.saturating_sub(before.own_ticks);
+        let percent = |ticks: u64| (ticks as f64 / all as f64 * 1e3).round() / 1e1;
+        self.steal_percent = percent(stolen);
+        self.others_percent = percent(all.saturating_sub(idle + stolen + own));
+        self.listen_overflows = now.listen_overflows.saturating_sub(before.listen_overflows);
+    }
+}
+
+impl Disturbances {
+    /// Reads /proc; a counter that isn't there stays 0.
+    pub fn read() -> Self {
+        Self {
+            ticks: cpu_ticks(&read("/proc/stat")),
+            own_ticks: own_ticks(&read("/proc/self/stat")),
+            listen_overflows: listen_overflows(&read("/proc/net/netstat")),
+        }
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn or_unknown(text: String) -> String {
+    match text.trim() {
+        "" => "unknown".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+fn cpu_model(cpuinfo: &str) -> String {
+    let line = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    or_unknown(line.map(|(_, model)| model.to_owned()).unwrap_or_default())
+}
+
+/// The line `cpu` (proc_stat(5)): user nice system idle iowait irq softirq steal; guest time, which follows,
+/// is part of user time.
+fn cpu_ticks(stat: &str) -> Ticks {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|ticks| ticks.parse().ok()).collect();
+    let tick = |index: usize| ticks.get(index).copied().unwrap_or(0);
+    Ticks { all: ticks.iter().sum(), stolen: tick(7), idle: tick(3) + tick(4) }
+}
+
+/// CPU time of this process and of its children that have ended (proc_pid_stat(5)): utime, stime, cutime and
+/// cstime are fields 14 to 17, counted after the name, which is in parentheses and may hold anything.
+fn own_ticks(stat: &str) -> u64 {
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    after_name.split(' ').skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
+/// `ListenOverflows` of the `TcpExt` pair of lines: names, then values.
+fn listen_overflows(netstat: &str) -> u64 {
+    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    names
+        .split(' ')
+        .zip(values.split(' '))
+        .find(|(name, _)| *name == "ListenOverflows")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_read() {
+        let ticks = Ticks { all: 100, stolen: 7, idle: 60 };
+        assert_eq!(cpu_ticks("cpu  10 0 20 58 2 0 3 7 2 0\ncpu0 1 1 1 1\n"), ticks);
+        assert_eq!(cpu_ticks(""), Ticks::default());
+        assert_eq!(own_ticks("7 (a) b) S 1 2 3 4 5 6 7 8 9 10 100 20 3 4 20 0 1 0\n"), 127);
+        assert_eq!(own_ticks(""), 0);
+        let netstat =
+            "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 5 9\nIpExt: A\nIpExt: 1\n";
+        assert_eq!(listen_overflows(netstat), 5);
+        assert_eq!(listen_overflows("IpExt: ListenOverflows\nIpExt: 3\n"), 0);
+        assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A Fine CPU\n"), "A Fine CPU");
+        assert_eq!(cpu_model(""), "unknown");
+    }
+    #[test]
+    fn a_machine_busy_with_something_else_is_called_disturbed() {
+        let machine = |others_percent| Machine { others_percent, ..Machine::default() };
+        assert!(machine(30.0).is_disturbed() && !machine(2.0).is_disturbed());
+    }
+}

@@ -1,0 +1,83 @@
+//! All rounds of one scenario in one mode, or in both triggers of one accept mode, taken together.
+//!
+//! Counts are added and histograms merged, bucket by bucket; percentiles are never averaged.
+
+use evenkeel::measure::balance::Balance;
+use hdrhistogram::Histogram;
+
+use super::results::{LoadFigures, Results, Trial, quantile};
+
+/// Some trials of one scenario that are looked at as one.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    pub trials: Vec<&'a Trial>,
+}
+
+impl<'a> Summary<'a> {
+    /// The rounds of `scenario` in the modes that `belongs` picks by name.
+    pub fn of(results: &'a Results, scenario: &str, belongs: impl Fn(&str) -> bool) -> Self {
+        let picked = |trial: &&Trial| trial.scenario == scenario && belongs(&trial.mode);
+        Self { trials: results.trials.iter().filter(picked).collect() }
+    }
+
+    /// Connections per worker, added over the rounds, and their balance. `None` without trials.
+    pub fn balance(&self) -> Option<Balance> {
+        let workers = self.trials.iter().map(|trial| trial.per_worker.len()).max()?;
+        let mut sums = vec![0; workers];
+        for trial in &self.trials {
+            for (sum, count) in sums.iter_mut().zip(&trial.per_worker) {
+                *sum += count;
+            }
+        }
+        Some(Balance::of_counts(&sums))
+    }
+
+    /// Context switches of the server over connections, all rounds. `None` without connections.
+    pub fn switches_per_accept(&self) -> Option<f64> {
+        let accepts: u64 = self.trials.iter().flat_map(|trial| &trial.per_worker).sum();
+        let switches: u64 = self.trials.iter().map(|trial| trial.context_switches).sum();
+        (accepts > 0).then(|| switches as f64 / accepts as f64)
+    }
+
+    /// The figures of the rounds that had load.
+    pub fn loads(&self) -> impl Iterator<Item = &'a LoadFigures> {
+        self.trials.iter().filter_map(|trial| trial.load.as_ref())
+    }
+
+    /// All rounds' latencies. `None` without any.
+    pub fn latency(&self) -> Option<Histogram<u64>> {
+        let mut loads = self.loads();
+        let mut merged = loads.next()?.latency.clone();
+        for load in loads {
+            // Both come from one program with one set of bounds; `add` could only refuse a larger value
+            // than those allow, and then the curve without that round is still a true curve.
+            let _ = merged.add(&load.latency);
+        }
+        (!merged.is_empty()).then_some(merged)
+    }
+
+    /// A quantile of the merged latencies, if enough samples lie beyond it.
+    pub fn quantile_ns(&self, q: f64) -> Option<u64> {
+        quantile(&self.latency()?, q)
+    }
+
+    /// If any round was overloaded: the share of the offered load that the worst one achieved.
+    pub fn overload(&self) -> Option<f64> {
+        self.loads()
+            .filter(|load| load.overloaded)
+            .map(|load| load.achieved_per_s / load.offered_per_s)
+            .min_by(f64::total_cmp)
+    }
+
+    /// p99 of each round that has enough samples, in nanoseconds.
+    pub fn p99s_ns(&self) -> Vec<f64> {
+        self.loads().filter_map(|load| load.p99_ns.map(|p99_ns| p99_ns as f64)).collect()
+    }
+
+    /// CPU time per message, the mean over the rounds. `None` without messages.
+    pub fn cpu_ns_per_message(&self) -> Option<f64> {
+        let costs: Vec<f64> =
+            self.loads().map(|load| load.cpu_ns_per_message).filter(|&cost| cost > 0.0).collect();
+        (!costs.is_empty()).then(|| costs.iter().sum::<f64>() / costs.len() as f64)
+    }
+}
