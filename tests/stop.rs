@@ -52,6 +52,24 @@ fn term_int_and_hup_stop_it() {
     }
 }
 
+#[test]
+fn a_reader_that_stops_reading_does_not_keep_it_from_ending() {
+    let mut server = Server::start(&["--report-every", "1ms"]);
+    eventually("the pipe is full", || server.next_stderr_line().contains("nobody reads").then_some(()));
+    say_hello(&mut server.connect());
+    server.signal(Signal::TERM);
+    eventually("the workers have ended", || TcpStream::connect(server.address()).err());
+    server.signal(Signal::TERM);
+    // Signals of a kind don't queue: one that came while the first was heeded may be the first.
+    eventually("it ends though nobody reads", || {
+        server.signal(Signal::TERM);
+        server.proc("stat").contains(") Z ").then_some(())
+    });
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("the report was not read to its end"), "{}", ended.stderr);
+}
+
 /// As nohup(1) wants it.
 #[test]
 fn a_hangup_that_was_ignored_from_the_start_stays_ignored() {

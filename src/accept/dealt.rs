@@ -46,12 +46,10 @@ pub(super) fn bind(
     Ok(address)
 }
 
-/// What the acceptor can be told.
+/// What the acceptor can be told, beside to stop.
 pub enum Order {
     /// Send a copy of your counts.
     Snapshot(mpsc::Sender<AcceptorSnapshot>),
-    /// Deal what is queued, then end.
-    Stop,
 }
 
 /// The acceptor: its loop and what it owns.
@@ -61,12 +59,15 @@ pub struct Acceptor {
     orders: Mailbox<Order>,
     dealer: Dealer,
     accept_budget: usize,
+    backlog: usize,
     counts: AcceptorSnapshot,
-    /// When the intakes that ran out of descriptors are tried again.
+    /// While it accepts nothing, for want of descriptors or of room in a mailbox: when to try again. Its
+    /// listeners are out of epoll meanwhile, which would report them for ever.
     resume_ns: Option<u64>,
     /// Accepted, and every mailbox was full.
     held: Option<Socket>,
-    is_stopping: bool,
+    /// By when it has to have stopped, once that was said.
+    stop_by_ns: Option<u64>,
 }
 
 impl Acceptor {
@@ -86,23 +87,35 @@ impl Acceptor {
             orders,
             dealer: Dealer { workers, board, dealt, next: 0, deal: options.deal },
             accept_budget: options.accept_budget.unwrap_or(Options::ACCEPT_BUDGET),
+            backlog: usize::try_from(options.backlog).unwrap_or(0),
             counts: AcceptorSnapshot::default(),
             resume_ns: None,
             held: None,
-            is_stopping: false,
+            stop_by_ns: None,
         }
     }
 
-    /// Runs until it is told to stop and has dealt what was queued.
+    /// Runs until it is told to stop and has dealt what was queued, or has no more time for that.
     pub fn run(mut self) -> AcceptorSnapshot {
         let mut events = Events::with_capacity(BATCH_MAX);
-        while !self.is_stopping || self.held.is_some() {
+        while !self.is_over() {
             self.wait(&mut events);
             self.read_orders();
             self.resume();
             self.accept();
         }
+        // Nobody had room for it in time: it is closed, and counted.
+        self.counts.cut += u64::from(self.held.take().is_some());
         self.snapshot()
+    }
+
+    fn is_over(&self) -> bool {
+        let is_done = self.resume_ns.is_none() && !self.has_noted();
+        self.stop_by_ns.is_some_and(|by| is_done || clock::now_ns() >= by)
+    }
+
+    fn has_noted(&self) -> bool {
+        self.intakes.iter().any(|intake| intake.noted)
     }
 
     fn wait(&mut self, events: &mut Events) {
@@ -121,50 +134,53 @@ impl Acceptor {
     }
 
     fn timeout_ns(&self) -> Option<u64> {
-        if self.held.is_some() {
-            return Some(FULL_RETRY_NS);
-        }
-        if self.intakes.iter().any(|intake| intake.noted) || !self.orders.may_sleep() {
+        if self.has_noted() || !self.orders.may_sleep(self.stop_by_ns) {
             return Some(0);
         }
         self.resume_ns.map(|resume| resume.saturating_sub(clock::now_ns()))
     }
 
     fn read_orders(&mut self) {
-        while let Some(order) = self.orders.receive() {
-            match order {
-                // Whoever asked may have gone; then nobody misses the answer.
-                Order::Snapshot(reply) => drop(reply.send(self.snapshot())),
-                Order::Stop => {
-                    self.is_stopping = true;
-                    self.accept_budget = usize::MAX;
-                    self.intakes.iter_mut().for_each(|intake| intake.noted = true);
-                }
-            }
+        while let Some(Order::Snapshot(reply)) = self.orders.receive() {
+            // Whoever asked may have gone; then nobody misses the answer.
+            drop(reply.send(self.snapshot()));
+        }
+        let is_first = self.stop_by_ns.is_none();
+        self.stop_by_ns = self.orders.stop_by_ns();
+        if is_first && self.stop_by_ns.is_some() {
+            // As many as may have been queued; those that go on coming would keep it from stopping.
+            self.accept_budget = self.backlog.saturating_add(1);
+            self.intakes.iter_mut().for_each(|intake| intake.noted = true);
         }
     }
 
-    /// Intakes that were paused are entered again, and tried by the timer itself.
+    /// Accepts nothing for a while.
+    fn pause(&mut self, pause_ns: u64) {
+        self.intakes.iter_mut().for_each(|intake| intake.leave(&self.epoll));
+        self.resume_ns = Some(clock::now_ns() + pause_ns);
+    }
+
+    /// The pause is over: the timer itself accepts, as no edge will tell of what has been waiting.
     fn resume(&mut self) {
         if self.resume_ns.is_none_or(|resume| clock::now_ns() < resume) {
             return;
         }
         self.resume_ns = None;
+        if let Some(Err(socket)) = self.held.take().map(|socket| self.dealer.deal(socket)) {
+            self.held = Some(socket);
+            return self.pause(FULL_RETRY_NS);
+        }
         for intake in &mut self.intakes {
-            intake.leave(&self.epoll);
             if intake.enter(&self.epoll).is_err() {
-                self.resume_ns = Some(clock::now_ns() + PAUSE_NS);
+                return self.pause(PAUSE_NS);
             }
             intake.noted = true;
         }
     }
 
     fn accept(&mut self) {
-        if let Some(socket) = self.held.take() {
-            self.deal(socket);
-        }
         for index in 0..self.intakes.len() {
-            if self.intakes[index].noted {
+            if self.intakes[index].noted && self.resume_ns.is_none() {
                 self.accept_from(index);
             }
         }
@@ -172,34 +188,30 @@ impl Acceptor {
 
     fn accept_from(&mut self, index: usize) {
         for _ in 0..self.accept_budget {
-            if self.held.is_some() {
-                return;
-            }
             match self.intakes[index].accept(&self.epoll) {
                 Accepted::Session(socket) => {
                     self.counts.accepted += 1;
-                    self.deal(socket);
+                    if let Err(socket) = self.dealer.deal(socket) {
+                        self.counts.mailbox_full += 1;
+                        self.held = Some(socket);
+                        return self.pause(FULL_RETRY_NS);
+                    }
                 }
-                Accepted::Gone => {}
+                Accepted::Gone => self.counts.accept_aborted += 1,
                 Accepted::Empty => {
                     self.counts.accept_eagain += 1;
                     break;
                 }
                 Accepted::Exhausted => {
                     self.counts.fd_limit += 1;
-                    self.intakes[index].leave(&self.epoll);
-                    self.resume_ns = Some(clock::now_ns() + PAUSE_NS);
-                    return;
+                    return self.pause(PAUSE_NS);
                 }
             }
         }
         self.intakes[index].settle(&self.epoll);
-    }
-
-    fn deal(&mut self, socket: Socket) {
-        if let Err(socket) = self.dealer.deal(socket) {
-            self.counts.mailbox_full += 1;
-            self.held = Some(socket);
+        if self.stop_by_ns.is_some() {
+            // It has been emptied, or would never be.
+            self.intakes[index].noted = false;
         }
     }
 

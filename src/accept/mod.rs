@@ -45,7 +45,11 @@ pub struct Served {
 pub fn bind(addresses: &[Address], options: &Options, topology: &Topology) -> Result<Bound, String> {
     let intakes = (0..topology.workers).map(|_| Vec::new()).collect();
     let mut bound = Bound { intakes, dealt: Vec::new(), served: Vec::new() };
-    for address in addresses {
+    for (index, address) in addresses.iter().enumerate() {
+        if addresses[..index].contains(address) && !address.has_any_port() {
+            unlink(&bound.served);
+            return Err(format!("cannot listen on {address} twice: name it once"));
+        }
         if let Err(message) = bound.add(address, options, topology) {
             unlink(&bound.served);
             return Err(message);

@@ -27,6 +27,11 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether the kernel is to choose the port.
+    pub fn has_any_port(&self) -> bool {
+        matches!(self, Self::Tcp { port: 0, .. } | Self::Any { port: 0 })
+    }
+
     /// The socket address of a TCP address; of several that a name has, the first.
     ///
     /// # Errors

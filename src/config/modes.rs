@@ -143,7 +143,10 @@ impl fmt::Display for PollMode {
             Self::Block => f.pad("block"),
             Self::Spin => f.pad("spin"),
             Self::Adaptive(spin) if *spin == Self::ADAPTIVE_DEFAULT => f.pad("adaptive"),
-            Self::Adaptive(spin) => write!(f, "adaptive:{}us", spin.as_micros()),
+            Self::Adaptive(spin) if spin.subsec_nanos() % 1_000 == 0 => {
+                write!(f, "adaptive:{}us", spin.as_micros())
+            }
+            Self::Adaptive(spin) => write!(f, "adaptive:{}ns", spin.as_nanos()),
         }
     }
 }
@@ -176,7 +179,7 @@ mod tests {
         for &mode in AcceptMode::ALL {
             assert_eq!(mode.name().parse(), Ok(mode));
         }
-        for poll in ["block", "spin", "adaptive", "adaptive:70us"] {
+        for poll in ["block", "spin", "adaptive", "adaptive:70us", "adaptive:500ns"] {
             assert_eq!(poll.parse::<PollMode>().map(|mode| mode.to_string()), Ok(poll.to_owned()));
         }
         assert!("adaptive:0us".parse::<PollMode>().is_err());

@@ -4,8 +4,9 @@
 
 pub mod notify;
 pub mod output;
+pub(crate) mod printer;
 pub mod run;
-
 pub mod server;
+pub(crate) mod thread;
 
 pub use server::{Running, Server};

@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Running, Server, notify,
+    Running, Server,
+    notify::Notifier,
     output::{Output, say},
+    printer::{Printer, tell},
 };
 use crate::{
     accept::Served,
@@ -24,8 +26,12 @@ use crate::{
 /// How long sessions may go on when `--duration` is over and no `--drain` was given.
 const DURATION_DRAIN: Duration = Duration::from_secs(1);
 
+/// How long the last report may still take once a further signal has come, in nanoseconds.
+const GIVE_UP_NS: u64 = 1_000_000_000;
+
 const SIGNALS: u64 = 0;
 const ENDED: u64 = 1;
+const PRINTED: u64 = 2;
 
 /// What the main thread does beside serving.
 #[derive(Clone, Debug)]
@@ -73,133 +79,70 @@ pub fn run<S: Service>(
     // Before any thread starts, so that all inherit the mask; and before anybody can connect, as from then on
     // there may be no descriptor left.
     let signals = Signals::block().map_err(refused)?;
+    let printer = Printer::new(&plan.output).map_err(refused)?;
     let epoll = Epoll::new().map_err(refused)?;
     epoll.add(&signals, SIGNALS, Interest::READ).map_err(refused)?;
+    epoll.add(printer.bell(), PRINTED, Interest::READ).map_err(refused)?;
+    let systemd = Notifier::from_environment();
     let server = bind().map_err(Failure::Start)?;
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
-    let started = (SystemTime::now(), clock::now_ns());
+    let (started, started_ns) = (SystemTime::now(), clock::now_ns());
     let running = server.start(make).map_err(Failure::Start)?;
     let served = running.served().to_vec();
-    let mut main =
-        Main { plan, options, notes, cores, served, started, running, is_stopping: false, failed: false };
-    main.announce(workers);
-    main.serve(&epoll, &signals).map_err(Failure::Run)?;
-    main.finish()
+    let about = About { plan, options, notes, cores, workers, served, started, started_ns };
+    let mut main = Main { about, epoll, signals, printer, is_stopping: false, failed: false };
+    main.announce();
+    systemd.ready();
+    main.live(running)
 }
 
-struct Main<'a> {
+/// What every report says of the run.
+struct About<'a> {
     plan: &'a Plan,
     options: &'a Options,
     notes: Vec<String>,
     cores: Vec<usize>,
+    workers: usize,
     served: Vec<Served>,
-    started: (SystemTime, u64),
-    running: Running,
+    started: SystemTime,
+    started_ns: u64,
+}
+
+struct Main<'a> {
+    about: About<'a>,
+    epoll: Epoll,
+    signals: Signals,
+    printer: Printer,
     is_stopping: bool,
     failed: bool,
 }
 
 impl Main<'_> {
-    fn announce(&self, workers: usize) {
-        if !self.plan.quiet {
-            self.notes.iter().for_each(|note| say(&format!("note: {note}")));
-        }
-        for served in &self.served {
+    fn announce(&self) {
+        let About { plan, options, notes, cores, workers, served, .. } = &self.about;
+        notes.iter().for_each(|note| self.note(note));
+        for served in served {
             say(&format!(
                 "ready: {} on {} · {workers} workers · accept={} trigger={} poll={}",
-                self.plan.kind, served.address, served.accept, self.options.trigger, self.options.poll
+                plan.kind, served.address, served.accept, options.trigger, options.poll
             ));
         }
-        if self.plan.verbose {
-            let cores: Vec<String> = self.cores.iter().map(ToString::to_string).collect();
-            let pinned = if self.options.pin { "pinned" } else { "not pinned" };
-            say(&format!(
-                "info: workers on cores {} ({pinned}), process {}",
-                cores.join(","),
-                std::process::id()
-            ));
-        }
-        notify::ready();
-    }
-
-    /// Until every worker has ended.
-    fn serve(&mut self, epoll: &Epoll, signals: &Signals) -> Result<(), String> {
-        let refused = |error: Errno| {
-            format!("the main thread cannot wait: {}; free memory", sys::reason(&error.into()))
-        };
-        epoll.add(self.running.ended(), ENDED, Interest::READ).map_err(refused)?;
-        let mut events = Events::with_capacity(2);
-        let mut next_report_ns = self.plan.report_every.map(|every| self.started.1 + nanos(every));
-        let end_ns = self.plan.duration.map(|duration| self.started.1 + nanos(duration));
-        while !self.running.is_over() {
-            let end_ns = end_ns.filter(|_| !self.is_stopping);
-            let next_ns = next_report_ns.into_iter().chain(end_ns).min();
-            let timeout_ns = next_ns.map(|next| next.saturating_sub(clock::now_ns()));
-            epoll.wait(&mut events, timeout_ns).map_err(refused)?;
-            while let Some(signal) = signals.next() {
-                self.heed(signal);
-            }
-            self.running.ended().silence();
-            self.stop_after_panic();
-            let now_ns = clock::now_ns();
-            if let (Some(next), Some(every)) =
-                (next_report_ns.filter(|next| *next <= now_ns), self.plan.report_every)
-            {
-                // A report that was late is not made up for: the next is due on the grid.
-                let late = (now_ns - next) / nanos(every);
-                next_report_ns = Some(next + (late + 1) * nanos(every));
-                self.report_now();
-            }
-            if end_ns.is_some_and(|end| end <= now_ns) {
-                self.stop(self.plan.drain.unwrap_or(DURATION_DRAIN));
-            }
-        }
-        Ok(())
-    }
-
-    fn heed(&mut self, signal: Signal) {
-        match signal {
-            Signal::Report => self.report_now(),
-            Signal::Upgrade => self.note("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
-            Signal::Stop | Signal::Hangup if self.is_stopping => {
-                self.note("stopping at once");
-                self.stop(Duration::ZERO);
-            }
-            Signal::Stop | Signal::Hangup => self.stop(self.options.drain),
+        if plan.verbose {
+            let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
+            let pinned = if options.pin { "pinned" } else { "not pinned" };
+            let process = std::process::id();
+            say(&format!("info: workers on cores {} ({pinned}), process {process}", cores.join(",")));
         }
     }
 
-    fn stop(&mut self, drain: Duration) {
-        self.is_stopping = true;
-        self.running.stop(drain);
-    }
-
-    /// A worker that has ended though nobody told it to has panicked. The others get their time to finish.
-    fn stop_after_panic(&mut self) {
-        if !self.is_stopping && self.running.has_ended() {
-            self.failed = true;
-            self.note("a worker has failed: the others finish what they have");
-            self.stop(self.options.drain);
-        }
-    }
-
-    /// That a report can't be written (a full disk, no descriptor left) is told, and no reason to stop serving.
-    fn report_now(&self) {
-        let (workers, acceptor) = self.running.snapshot();
-        if let Err(message) = self.plan.output.interim(&self.report(&workers, acceptor.as_ref())) {
-            say(&format!("evenkeel: {message}"));
-        }
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        let Self { plan, options, notes, cores, served, started, running, failed, .. } = self;
-        let duration = Duration::from_nanos(clock::now_ns() - started.1);
+    /// Serves until every worker has ended, then reports.
+    fn live(&mut self, mut running: Running) -> Result<(), Failure> {
+        self.serve(&mut running).map_err(Failure::Run)?;
         let stopped = running.join();
-        let run = run_info(plan, options, &notes, &cores, &served, started.0, duration);
-        let report = Report::new(run, &stopped.workers, stopped.acceptor.as_ref());
-        plan.output.last(&report).map_err(Failure::Run)?;
-        match failed || stopped.panicked > 0 {
+        let report = self.about.report(&stopped.workers, stopped.acceptor.as_ref());
+        self.print_last(report).map_err(Failure::Run)?;
+        match self.failed || stopped.panicked > 0 {
             true => Err(Failure::Run(format!(
                 "{} of the threads failed; this is a defect",
                 stopped.panicked.max(1)
@@ -208,39 +151,133 @@ impl Main<'_> {
         }
     }
 
-    fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
-        let duration = Duration::from_nanos(clock::now_ns() - self.started.1);
-        let Self { plan, options, notes, cores, served, started, .. } = self;
-        Report::new(run_info(plan, options, notes, cores, served, started.0, duration), workers, acceptor)
+    fn serve(&mut self, running: &mut Running) -> Result<(), String> {
+        self.epoll.add(running.ended(), ENDED, Interest::READ).map_err(cannot_wait)?;
+        let plan = self.about.plan;
+        let mut next_report_ns = plan.report_every.map(|every| self.about.started_ns + nanos(every));
+        let end_ns = plan.duration.map(|duration| self.about.started_ns + nanos(duration));
+        while !running.is_over() {
+            let end_ns = end_ns.filter(|_| !self.is_stopping);
+            self.wait(next_report_ns.into_iter().chain(end_ns).min())?;
+            while let Some(signal) = self.signals.next() {
+                self.heed(signal, running);
+            }
+            running.ended().silence();
+            tell(self.printer.result().unwrap_or(Ok(())));
+            self.stop_after_panic(running);
+            let now_ns = clock::now_ns();
+            if let (Some(next), Some(every)) =
+                (next_report_ns.filter(|next| *next <= now_ns), plan.report_every)
+            {
+                // A report that was late is not made up for: the next is due on the grid.
+                let late = (now_ns - next) / nanos(every);
+                next_report_ns = Some(next + (late + 1) * nanos(every));
+                self.report_now(running);
+            }
+            if end_ns.is_some_and(|end| end <= now_ns) {
+                self.stop(running, plan.drain.unwrap_or(DURATION_DRAIN));
+            }
+        }
+        Ok(())
+    }
+
+    /// Until a signal, the end of a thread, or this time.
+    fn wait(&self, until_ns: Option<u64>) -> Result<(), String> {
+        let timeout_ns = until_ns.map(|until| until.saturating_sub(clock::now_ns()));
+        let mut events = Events::with_capacity(4);
+        self.epoll.wait(&mut events, timeout_ns).map_err(cannot_wait)?;
+        Ok(())
+    }
+
+    fn heed(&mut self, signal: Signal, running: &mut Running) {
+        match signal {
+            Signal::Report => self.report_now(running),
+            Signal::Upgrade => self.note("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
+            Signal::Stop | Signal::Hangup if self.is_stopping => {
+                self.note("stopping at once");
+                self.stop(running, Duration::ZERO);
+            }
+            Signal::Stop | Signal::Hangup => self.stop(running, self.about.options.drain),
+        }
+    }
+
+    fn stop(&mut self, running: &mut Running, drain: Duration) {
+        self.is_stopping = true;
+        running.stop(drain);
+    }
+
+    /// A worker that has ended though nobody told it to has panicked. The others get their time to finish.
+    fn stop_after_panic(&mut self, running: &mut Running) {
+        if !self.is_stopping && running.has_ended() {
+            self.failed = true;
+            self.note("a worker has failed: the others finish what they have");
+            self.stop(running, self.about.options.drain);
+        }
+    }
+
+    fn report_now(&mut self, running: &Running) {
+        let (workers, acceptor) = running.snapshot();
+        self.printer.interim(self.about.report(&workers, acceptor.as_ref()));
+    }
+
+    fn print_last(&mut self, report: Report) -> Result<(), String> {
+        tell(self.wait_for_printer()?);
+        self.printer.last(report)?;
+        self.wait_for_printer()?
+    }
+
+    /// For as long as it takes; once a signal says that the reader will not read on, not much longer. What came
+    /// of the report, or, where nobody has read it, that.
+    fn wait_for_printer(&mut self) -> Result<Result<(), String>, String> {
+        let mut until_ns = None;
+        loop {
+            if let Some(result) = self.printer.result() {
+                return Ok(result);
+            }
+            if until_ns.is_some_and(|until| until <= clock::now_ns()) {
+                return Err("the report was not read to its end: nobody reads stdout".into());
+            }
+            self.wait(until_ns)?;
+            while let Some(signal) = self.signals.next() {
+                if matches!(signal, Signal::Stop | Signal::Hangup) && until_ns.is_none() {
+                    until_ns = Some(clock::now_ns() + GIVE_UP_NS);
+                }
+            }
+        }
     }
 
     fn note(&self, text: &str) {
-        if !self.plan.quiet {
+        if !self.about.plan.quiet {
             say(&format!("note: {text}"));
         }
     }
 }
 
-fn run_info<'a>(
-    plan: &Plan,
-    options: &'a Options,
-    notes: &[String],
-    cores: &[usize],
-    served: &[Served],
-    started: SystemTime,
-    duration: Duration,
-) -> RunInfo<'a> {
-    let listeners = served
-        .iter()
-        .map(|served| ListenerInfo { address: served.address.to_string(), accept: served.accept })
-        .collect();
-    let service = ServiceInfo { name: plan.kind.into(), kind: plan.kind.into(), listeners, accepted: None };
-    RunInfo {
-        cores: cores.to_vec(),
-        services: vec![service],
-        notes: notes.to_vec(),
-        ..RunInfo::new(started, duration, options)
+impl About<'_> {
+    fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
+        let duration = Duration::from_nanos(clock::now_ns() - self.started_ns);
+        let kind = self.plan.kind;
+        let listeners = self.served.iter();
+        let listeners = listeners
+            .map(|served| ListenerInfo { address: served.address.to_string(), accept: served.accept })
+            .collect();
+        let silent = (0..self.workers).filter(|worker| workers.iter().all(|known| known.worker != *worker));
+        let missing = silent
+            .map(|worker| format!("worker {worker} did not answer in time: it is left out of this report"));
+        let service = ServiceInfo { name: kind.into(), kind: kind.into(), listeners, accepted: None };
+        let run = RunInfo {
+            cores: self.cores.clone(),
+            workers: self.workers,
+            services: vec![service],
+            notes: self.notes.iter().cloned().chain(missing).collect(),
+            ..RunInfo::new(self.started, duration, self.options)
+        };
+        Report::new(run, workers, acceptor)
     }
+}
+
+fn cannot_wait(error: Errno) -> String {
+    format!("the main thread cannot wait: {}; free memory", sys::reason(&error.into()))
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -1,16 +1,12 @@
 //! A server: bound, then running, then stopped.
 
 use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
+    sync::{Arc, mpsc},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
+use super::thread::Thread;
 use crate::{
     accept::{
         self, Bound, Served,
@@ -29,7 +25,7 @@ use crate::{
         worker::{Parts, Worker},
     },
     sys::{
-        self, Errno,
+        self, Errno, clock,
         epoll::{Epoll, Interest},
         eventfd::EventFd,
     },
@@ -108,20 +104,20 @@ impl Server {
         for (parts, sender) in parts.into_iter().zip(&senders) {
             let (make, options) = (make.clone(), self.options.clone());
             let thread = running.spawn(format!("worker-{}", parts.worker), move || {
-                if let Some(core) = parts.core {
-                    topology::pin(core);
-                }
+                // A core that it could not be pinned to is not said to be its own.
+                let core = parts.core.filter(|core| topology::pin(*core));
+                let parts = Parts { core, ..parts };
                 let service = make(parts.worker);
                 Worker::new(parts, service, &options).run()
             })?;
-            running.workers.push(Handle::new(sender.clone(), thread));
+            running.workers.push(Handle { sender: sender.clone(), thread });
         }
         if self.options.accept == AcceptMode::Dealt {
             let (sender, orders) = mailbox().map_err(refused)?;
             let (epoll, intakes) = register(dealt, &orders).map_err(refused)?;
             let acceptor = Acceptor::new(epoll, intakes, orders, senders, board, &self.options);
             let thread = running.spawn("acceptor".into(), move || acceptor.run())?;
-            running.acceptor = Some(Handle::new(sender, thread));
+            running.acceptor = Some(Handle { sender, thread });
         }
         Ok(running)
     }
@@ -147,13 +143,8 @@ pub struct Running {
 
 struct Handle<M, T> {
     sender: Sender<M>,
-    thread: Option<JoinHandle<T>>,
-    has_ended: Arc<AtomicBool>,
+    thread: Thread<T>,
 }
-
-/// A thread and the flag that says that it has ended, by a panic too. (`JoinHandle::is_finished` may lag
-/// behind the bell that the thread rings as its last act.)
-type Thread<T> = (JoinHandle<T>, Arc<AtomicBool>);
 
 /// What is left of a server that has stopped.
 pub struct Stopped {
@@ -178,47 +169,53 @@ impl Running {
 
     /// Whether every worker has ended.
     pub fn is_over(&self) -> bool {
-        self.workers.iter().all(Handle::is_finished)
+        self.workers.iter().all(|worker| worker.thread.has_ended())
     }
 
     /// Whether a worker or the acceptor has ended.
     pub fn has_ended(&self) -> bool {
-        self.workers.iter().any(Handle::is_finished)
-            || self.acceptor.as_ref().is_some_and(Handle::is_finished)
+        self.workers.iter().any(|worker| worker.thread.has_ended())
+            || self.acceptor.as_ref().is_some_and(|acceptor| acceptor.thread.has_ended())
     }
 
     /// Copies of everybody's records. One that doesn't answer in time is left out.
     pub fn snapshot(&self) -> (Vec<WorkerSnapshot>, Option<AcceptorSnapshot>) {
+        let until = Instant::now() + ANSWER_WAIT;
+        let left = || until.saturating_duration_since(Instant::now());
         let (reply, answers) = mpsc::channel();
-        let asked =
-            self.workers.iter().filter(|worker| worker.send(Message::Snapshot(reply.clone()))).count();
-        let mut workers: Vec<_> = (0..asked).map_while(|_| answers.recv_timeout(ANSWER_WAIT).ok()).collect();
-        workers.sort_by_key(|snapshot| snapshot.worker);
+        // A mailbox that is full is that of a worker that would not answer in time.
+        let ask = |worker: &Handle<_, _>| worker.sender.send(Message::Snapshot(reply.clone())).is_ok();
+        let asked = self.workers.iter().filter(|worker| !worker.thread.has_ended() && ask(worker)).count();
         let acceptor = self.acceptor.as_ref().and_then(|acceptor| {
             let (reply, answer) = mpsc::channel();
-            acceptor.send(Order::Snapshot(reply));
-            answer.recv_timeout(ANSWER_WAIT).ok()
+            acceptor.sender.send(Order::Snapshot(reply)).ok()?;
+            answer.recv_timeout(left()).ok()
         });
+        let mut workers: Vec<_> = (0..asked).map_while(|_| answers.recv_timeout(left()).ok()).collect();
+        workers.sort_by_key(|snapshot| snapshot.worker);
         let acceptor = acceptor.map(|acceptor| with_queued(acceptor, &workers));
         (workers, acceptor)
     }
 
     /// Tells everybody to stop; what has not ended after `drain` is cut off. May be said again, with less time.
     pub fn stop(&mut self, drain: Duration) {
+        let by_ns = |time: Duration| {
+            clock::now_ns().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+        };
         if let Some(acceptor) = &self.acceptor {
             // First, so that each connection that it deals is in a mailbox before the worker's stop.
-            acceptor.send(Order::Stop);
-            acceptor.wait(ANSWER_WAIT);
+            acceptor.sender.stop_by(by_ns(drain.min(ANSWER_WAIT)));
+            acceptor.wait(2 * ANSWER_WAIT);
         }
         for worker in &self.workers {
-            worker.send(Message::Stop { drain });
+            worker.sender.stop_by(by_ns(drain));
         }
     }
 
     /// Waits for all threads to end, after [`Self::stop`].
     pub fn join(mut self) -> Stopped {
-        let workers: Vec<_> = self.workers.iter_mut().map(Handle::join).collect();
-        let acceptor = self.acceptor.as_mut().map(Handle::join);
+        let workers: Vec<_> = self.workers.iter_mut().map(|worker| worker.thread.join()).collect();
+        let acceptor = self.acceptor.as_mut().map(|acceptor| acceptor.thread.join());
         let panicked = workers.iter().filter(|worker| worker.is_none()).count();
         let panicked = panicked + usize::from(matches!(acceptor, Some(None)));
         let workers: Vec<_> = workers.into_iter().flatten().collect();
@@ -231,82 +228,39 @@ impl Running {
         name: String,
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Thread<T>, String> {
-        let has_ended = Arc::new(AtomicBool::new(false));
-        let farewell = Farewell { has_ended: Arc::clone(&has_ended), bell: Arc::clone(&self.ended) };
-        let body = move || {
-            let _farewell = farewell;
-            run()
-        };
-        let refused = |error: io::Error| {
-            format!(
-                "cannot start thread {name}: {}; raise `ulimit -u` or use fewer workers",
-                sys::reason(&error)
-            )
-        };
-        let thread = thread::Builder::new().name(name.clone()).spawn(body).map_err(refused)?;
-        Ok((thread, has_ended))
+        Thread::start(name.clone(), &self.ended, run).map_err(|error| {
+            format!("cannot start thread {name}: {error}; raise `ulimit -u` or use fewer workers")
+        })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.is_over() {
+        let deals = self.acceptor.as_ref().is_some_and(|acceptor| !acceptor.thread.has_ended());
+        if deals || !self.is_over() {
             self.stop(Duration::ZERO);
-            self.workers.iter_mut().for_each(|worker| drop(worker.join()));
+            // Nobody is left to hear what they counted.
+            for worker in &mut self.workers {
+                let _ = worker.thread.join();
+            }
+            if let Some(acceptor) = &mut self.acceptor {
+                let _ = acceptor.thread.join();
+            }
         }
         accept::unlink(&self.served);
     }
 }
 
 impl<M, T> Handle<M, T> {
-    fn new(sender: Sender<M>, (thread, has_ended): Thread<T>) -> Self {
-        Self { sender, thread: Some(thread), has_ended }
-    }
-
-    /// Sends a message, unless the thread has ended; says whether.
-    fn send(&self, mut message: M) -> bool {
-        while !self.is_finished() {
-            match self.sender.send(message) {
-                Ok(()) => return true,
-                // Thousands of connections lie in it: the worker is busy with them.
-                Err(back) => message = back,
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        false
-    }
-
-    fn is_finished(&self) -> bool {
-        self.has_ended.load(Ordering::Acquire)
-    }
-
     fn wait(&self, limit: Duration) {
         let step = Duration::from_millis(1);
         let steps = limit.as_millis();
-        (0..steps).take_while(|_| !self.is_finished()).for_each(|_| thread::sleep(step));
-    }
-
-    /// What the thread returned, or `None` where it panicked.
-    fn join(&mut self) -> Option<T> {
-        self.thread.take().and_then(|thread| thread.join().ok())
-    }
-}
-
-/// A thread's last act: it says that it has ended, and wakes the main thread.
-struct Farewell {
-    has_ended: Arc<AtomicBool>,
-    bell: Arc<EventFd>,
-}
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.has_ended.store(true, Ordering::Release);
-        self.bell.ring();
+        (0..steps).take_while(|_| !self.thread.has_ended()).for_each(|_| sleep(step));
     }
 }
 
 /// What the acceptor has dealt and no worker had opened yet.
 fn with_queued(acceptor: AcceptorSnapshot, workers: &[WorkerSnapshot]) -> AcceptorSnapshot {
     let opened: u64 = workers.iter().map(|worker| worker.counts.accepted).sum();
-    AcceptorSnapshot { queued: acceptor.accepted.saturating_sub(opened), ..acceptor }
+    AcceptorSnapshot { queued: acceptor.accepted.saturating_sub(opened + acceptor.cut), ..acceptor }
 }

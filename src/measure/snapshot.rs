@@ -36,6 +36,10 @@ pub struct AcceptorSnapshot {
     pub wakeups: u64,
     /// accept4 calls that found an empty queue.
     pub accept_eagain: u64,
+    /// Connections that were gone when accept4 came for them.
+    pub accept_aborted: u64,
+    /// Connections that were closed at the stop, because no worker had room for them.
+    pub cut: u64,
     /// Times that accepting paused because descriptors or memory ran out.
     pub fd_limit: u64,
     /// Times that all mailboxes it might have used were full.

@@ -126,10 +126,11 @@ impl Intake {
     }
 
     /// After accepting up to a budget: level will be reported again and oneshot when it is re-armed, both
-    /// polled afresh; edge has to be remembered, as no event will tell of what is left.
-    pub fn settle(&mut self, epoll: &Epoll) {
+    /// polled afresh; edge has to be remembered, as no event will tell of what is left. `false`: it isn't in
+    /// epoll, because it could not be added again for want of memory; [`Self::enter`] has to be tried later.
+    pub fn settle(&mut self, epoll: &Epoll) -> bool {
         if !self.is_in {
-            return;
+            return false;
         }
         match self.trigger {
             Trigger::Edge => {}
@@ -140,6 +141,7 @@ impl Intake {
                 let _ = epoll.modify(&*self.listener, self.token.to_u64(), interest(self.trigger));
             }
         }
+        true
     }
 
     fn rotate(&mut self, epoll: &Epoll) {
@@ -149,7 +151,7 @@ impl Intake {
             self.since_rotation = 0;
             // Added anew it is polled afresh: what is still queued will be reported, so no note is kept.
             self.leave(epoll);
-            // Fails only for want of memory; then this worker takes no more connections, the others do.
+            // Fails only for want of memory; `settle` says so.
             let _ = self.enter(epoll);
         }
     }

@@ -22,6 +22,9 @@ use crate::{
     sys::{Errno, epoll::Epoll},
 };
 
+/// How long a closed session's peer may take nothing of its backlog bytes before it is cut off, in nanoseconds.
+const FLUSH_NS: u64 = 10_000_000_000;
+
 /// How long a closed session's peer may go on sending before it is cut off, in nanoseconds.
 const LINGER_NS: u64 = 1_000_000_000;
 
@@ -63,14 +66,13 @@ pub struct Io<'a> {
     link: &'a mut Link,
     cx: &'a mut Context,
     budget: usize,
-    budget_spent: bool,
     asked: [bool; 2],
 }
 
 impl<'a> Io<'a> {
     pub(super) fn new(link: &'a mut Link, cx: &'a mut Context) -> Self {
         let budget = cx.budget;
-        Self { link, cx, budget, budget_spent: false, asked: [false; 2] }
+        Self { link, cx, budget, asked: [false; 2] }
     }
 
     /// Reads what has come in on a side, up to the turn's budget.
@@ -88,7 +90,6 @@ impl<'a> Io<'a> {
         }
         let wanted = buffer.len().min(self.budget);
         if wanted == 0 {
-            self.budget_spent = true;
             return Read::Pending;
         }
         let result =
@@ -139,11 +140,6 @@ impl<'a> Io<'a> {
         self.set_deadline_ns(self.cx.now_ns.saturating_add(after_ns));
     }
 
-    /// Takes the deadline back.
-    pub fn clear_deadline(&mut self) {
-        self.link.deadline_ns = NEVER_NS;
-    }
-
     /// The worker's number, from 0.
     pub fn worker(&self) -> usize {
         self.cx.worker
@@ -161,10 +157,13 @@ impl<'a> Io<'a> {
 
     pub(super) fn set_deadline_ns(&mut self, deadline_ns: u64) {
         self.link.deadline_ns = deadline_ns;
-        if deadline_ns < self.link.filed_ns {
-            self.link.filed_ns = deadline_ns;
-            self.cx.wheel.file(deadline_ns, (self.link.token, deadline_ns));
+        match self.link.filed {
+            Some((filed_ns, _)) if filed_ns <= deadline_ns => return,
+            Some((_, later)) => self.cx.wheel.take_back(later),
+            None => {}
         }
+        let filed = self.cx.wheel.file(deadline_ns, (self.link.token, deadline_ns));
+        self.link.filed = Some((deadline_ns, filed));
     }
 
     /// Writes out backlog bytes where there is room for them.
@@ -200,9 +199,19 @@ impl<'a> Io<'a> {
         self.link.halves().iter_mut().for_each(|half| half.readable = half.socket.is_some());
     }
 
+    /// Whether bytes for any side wait until its peer takes more.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.link.has_backlog()
+    }
+
+    /// Whether this turn has read any byte.
+    pub(super) fn has_read(&self) -> bool {
+        self.budget < self.cx.budget
+    }
+
     /// Whether the session has nothing to read and nothing to write.
-    pub(super) fn is_quiet(&self) -> bool {
-        !self.budget_spent && !self.link.has_backlog()
+    pub(super) fn is_quiet(&mut self) -> bool {
+        !self.has_unread() && !self.link.has_backlog()
     }
 
     /// Does what a turn has decided, as far as it concerns the sockets.
@@ -225,7 +234,18 @@ impl<'a> Io<'a> {
             }
         }
         let is_silent = self.cx.trigger == Trigger::Edge || self.link.has_left_epoll();
-        if self.budget_spent && is_silent { Next::Again } else { Next::Wait }
+        if is_silent && self.has_unread() { Next::Again } else { Next::Wait }
+    }
+
+    /// Whether a side that the turn has asked to read may still have something: the budget ran out, or the
+    /// service stopped before it was told that nothing is left.
+    #[inline]
+    fn has_unread(&mut self) -> bool {
+        Side::ALL.into_iter().any(|side| {
+            let (asked, held_off) = (self.asked[side as usize], self.is_held_off(side));
+            let half = self.link.half(side);
+            asked && half.readable && !half.eof && !half.broken && !held_off
+        })
     }
 
     /// A session that nobody has had a turn with yet waits to be read.
@@ -238,6 +258,8 @@ impl<'a> Io<'a> {
     fn wind_down(&mut self) -> Next {
         if self.link.has_backlog() {
             self.link.phase = Phase::Flushing;
+            // Moved by each turn: a peer that takes its time gets it, one that takes nothing does not.
+            self.set_deadline_ns(self.cx.now_ns + FLUSH_NS);
             return self.settle();
         }
         if self.link.is_over() {
@@ -249,10 +271,7 @@ impl<'a> Io<'a> {
             self.set_deadline_ns(self.cx.now_ns + LINGER_NS);
         }
         self.asked = [true; 2];
-        let next = self.settle();
-        // What was there before is remembered, and no edge will tell of it again.
-        let has_unread = self.link.halves().iter().any(|half| half.readable && !half.eof && !half.broken);
-        if next == Next::Wait && has_unread { Next::Again } else { next }
+        self.settle()
     }
 
     /// Sends FIN on every side that has not had one.

@@ -4,6 +4,7 @@
 
 use super::{
     backlog::Backlog,
+    timer::Filed,
     token::{Side, Token},
 };
 use crate::{
@@ -25,8 +26,8 @@ pub struct Link {
     pub opened_ns: u64,
     /// When its service wants to be told, or [`NEVER_NS`].
     pub deadline_ns: u64,
-    /// The deadline under which the wheel has it, or [`NEVER_NS`].
-    pub filed_ns: u64,
+    /// The deadline under which the wheel has it, and its entry there.
+    pub filed: Option<(u64, Filed)>,
     /// When epoll_wait returned with its oldest event that had no turn yet; 0 for none.
     pub event_ns: u64,
     /// How far it is.
@@ -95,7 +96,7 @@ impl Link {
             token,
             opened_ns: now_ns,
             deadline_ns: NEVER_NS,
-            filed_ns: NEVER_NS,
+            filed: None,
             event_ns: 0,
             phase: Phase::Open,
             queued: false,

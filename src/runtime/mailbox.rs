@@ -4,6 +4,9 @@
 //! puts its message there, then looks whether the receiver sleeps. With a full fence between the two steps
 //! on either side, at least one of them sees the other: a message is never left to a sleeping receiver.
 //! A receiver that is awake costs its senders no syscall. `cargo test` with `--cfg loom` tries every order.
+//!
+//! That the receiver has to stop isn't put in the queue but said by a word beside it: it must get there though
+//! the mailbox be full, and be seen by a receiver that has no time for its mail.
 
 use std::sync::Arc;
 
@@ -12,9 +15,9 @@ use crossbeam_queue::ArrayQueue;
 use crate::sys::{Errno, eventfd::EventFd};
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, Ordering, fence};
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// Messages that a mailbox holds at most.
 pub const CAPACITY: usize = 4096;
@@ -27,17 +30,23 @@ pub struct Mailbox<M>(Arc<Shared<M>>);
 
 struct Shared<M> {
     queue: ArrayQueue<M>,
+    /// When the receiver has to have stopped; [`NOT_YET`] until that was said.
+    stop_by_ns: AtomicU64,
     sleep: Sleep,
     bell: EventFd,
 }
+
+/// No time that a clock will show.
+const NOT_YET: u64 = u64::MAX;
 
 /// Makes a mailbox.
 ///
 /// # Errors
 /// Those of making an eventfd.
 pub fn mailbox<M>() -> Result<(Sender<M>, Mailbox<M>), Errno> {
-    let shared = Shared { queue: ArrayQueue::new(CAPACITY), sleep: Sleep::new(), bell: EventFd::new()? };
-    let shared = Arc::new(shared);
+    let queue = ArrayQueue::new(CAPACITY);
+    let stop_by_ns = AtomicU64::new(NOT_YET);
+    let shared = Arc::new(Shared { queue, stop_by_ns, sleep: Sleep::new(), bell: EventFd::new()? });
     Ok((Sender(Arc::clone(&shared)), Mailbox(shared)))
 }
 
@@ -48,10 +57,24 @@ impl<M> Sender<M> {
     /// The message itself, where the mailbox is full.
     pub fn send(&self, message: M) -> Result<(), M> {
         self.0.queue.push(message)?;
-        if self.0.sleep.must_ring() {
-            self.0.bell.ring();
-        }
+        self.0.wake();
         Ok(())
+    }
+
+    /// Tells the receiver by when, in nanoseconds of the monotonic clock, it has to have stopped. May be said
+    /// again, with another time.
+    pub fn stop_by(&self, by_ns: u64) {
+        // 'For ever' is one less than 'not yet'.
+        self.0.stop_by_ns.store(by_ns.min(NOT_YET - 1), Ordering::Release);
+        self.0.wake();
+    }
+}
+
+impl<M> Shared<M> {
+    fn wake(&self) {
+        if self.sleep.must_ring() {
+            self.bell.ring();
+        }
     }
 }
 
@@ -73,21 +96,28 @@ impl<M> Mailbox<M> {
         self.0.queue.pop()
     }
 
+    /// By when the receiver has to have stopped, once that was said.
+    #[inline]
+    pub fn stop_by_ns(&self) -> Option<u64> {
+        Some(self.0.stop_by_ns.load(Ordering::Acquire)).filter(|by_ns| *by_ns != NOT_YET)
+    }
+
     /// Whether no message is there.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.queue.is_empty()
     }
 
-    /// Says that the receiver is about to sleep. `false`: a message is there, don't.
+    /// Says that the receiver is about to sleep. `false`: a message is there, or another word about stopping
+    /// than the one that it knows of; don't.
     #[inline]
-    pub fn may_sleep(&self) -> bool {
+    pub fn may_sleep(&self, known_stop_ns: Option<u64>) -> bool {
         self.0.sleep.announce();
-        let empty = self.is_empty();
-        if !empty {
+        let has_no_news = self.is_empty() && self.stop_by_ns() == known_stop_ns;
+        if !has_no_news {
             self.0.sleep.cancel();
         }
-        empty
+        has_no_news
     }
 
     /// Says that the receiver is awake again.
@@ -146,10 +176,24 @@ mod tests {
     #[test]
     fn a_waiting_message_forbids_sleep() {
         let (sender, mailbox) = mailbox().expect("an eventfd");
-        assert!(mailbox.may_sleep());
+        assert!(mailbox.may_sleep(None));
         mailbox.awake();
         assert_eq!(sender.send(1), Ok(()));
-        assert!(!mailbox.may_sleep());
+        assert!(!mailbox.may_sleep(None));
+    }
+
+    #[test]
+    fn a_stop_gets_through_though_the_mailbox_is_full() {
+        let (sender, mailbox) = mailbox().expect("an eventfd");
+        (0..CAPACITY).for_each(|number| assert_eq!(sender.send(number), Ok(())));
+        assert_eq!(mailbox.stop_by_ns(), None);
+        sender.stop_by(7);
+        assert_eq!(mailbox.stop_by_ns(), Some(7));
+        while mailbox.receive().is_some() {}
+        assert!(!mailbox.may_sleep(None));
+        assert!(mailbox.may_sleep(Some(7)));
+        sender.stop_by(u64::MAX);
+        assert_eq!(mailbox.stop_by_ns(), Some(u64::MAX - 1));
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a worker can be told.
+//! What a worker can be told, beside to stop.
 
-use std::{sync::mpsc, time::Duration};
+use std::sync::mpsc;
 
 use crate::{measure::WorkerSnapshot, sys::socket::Socket};
 
@@ -10,9 +10,4 @@ pub enum Message {
     Adopt(Socket),
     /// Send a copy of your records.
     Snapshot(mpsc::Sender<WorkerSnapshot>),
-    /// Accept what is queued, close the listeners, end the sessions; cut off what is left after this time.
-    Stop {
-        /// Zero: at once.
-        drain: Duration,
-    },
 }

@@ -44,6 +44,9 @@ use super::{
 
 /// Events that one epoll_wait returns at most.
 const BATCH_MAX: usize = 512;
+/// How long a pass over the ready list goes on before mail, deadlines and listeners are looked at, in
+/// nanoseconds. Only a turn that takes longer than this makes it longer.
+const PASS_MAX_NS: u64 = 10_000_000;
 /// The worker's read buffer, in bytes.
 const SCRATCH_LEN: usize = 64 << 10;
 
@@ -53,6 +56,7 @@ pub struct Worker<S: Service> {
     table: Table<Session<S::Session>>,
     intakes: Vec<Intake>,
     accept_budget: Option<usize>,
+    backlog: usize,
     first_read: FirstRead,
     mailbox: Mailbox<Message>,
     has_mail: bool,
@@ -114,6 +118,7 @@ impl<S: Service> Worker<S> {
             table: Table::default(),
             intakes: parts.intakes,
             accept_budget: options.accept_budget,
+            backlog: usize::try_from(options.backlog).unwrap_or(0),
             first_read: FirstRead::default(),
             mailbox: parts.mailbox,
             has_mail: false,
@@ -173,6 +178,7 @@ impl<S: Service> Worker<S> {
         let has_work = !self.events.is_empty()
             || !self.cx.ready.is_empty()
             || !self.mailbox.is_empty()
+            || self.is_told_to_stop()
             || self.intakes.iter().any(|intake| intake.noted);
         let woke = !self.events.is_empty() || sleeps;
         let is_due = self.cx.wheel.next_ns().is_some_and(|next| next <= self.cx.now_ns);
@@ -200,10 +206,11 @@ impl<S: Service> Worker<S> {
         if spin_ns > 0 && self.cx.now_ns.saturating_sub(self.idle_since_ns) < spin_ns {
             return Some(0);
         }
-        if !self.mailbox.may_sleep() {
+        if !self.mailbox.may_sleep(self.drain_until_ns) {
             return Some(0);
         }
-        self.cx.wheel.next_ns().map(|next| next.saturating_sub(self.cx.now_ns))
+        let now_ns = self.idle_since_ns.max(self.cx.now_ns);
+        self.cx.wheel.next_ns().map(|next| next.saturating_sub(now_ns))
     }
 
     fn collect(&mut self) {
@@ -245,7 +252,8 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Each session that is ready now, once. One that comes to the tail meanwhile waits for the next pass.
+    /// Each session that is ready now, once. One that comes to the tail meanwhile waits for the next pass. So do
+    /// those at the head, in their order, where the pass has taken so long that others must be heard.
     fn run_ready(&mut self) {
         let ready = self.cx.ready.len();
         if ready == 0 {
@@ -258,13 +266,21 @@ impl<S: Service> Worker<S> {
             let end_ns = self.clock_ns();
             self.cx.recorder.record(|histograms| &mut histograms.turn, end_ns.saturating_sub(start_ns));
             start_ns = end_ns;
+            if end_ns.saturating_sub(self.cx.now_ns) > PASS_MAX_NS || self.is_told_to_stop() {
+                break;
+            }
         }
+    }
+
+    /// Whether a stop, or a sooner one, was asked for since the last look.
+    #[inline]
+    fn is_told_to_stop(&self) -> bool {
+        self.mailbox.stop_by_ns() != self.drain_until_ns
     }
 
     fn run_turn(&mut self, token: Token, start_ns: u64) {
         let Some(Session { link, state }) = self.table.get_mut(token) else {
             // It ended after it was put in the list.
-            self.cx.recorder.counts.stale_events += 1;
             return;
         };
         link.queued = false;
@@ -275,7 +291,6 @@ impl<S: Service> Worker<S> {
         }
         let phase = link.phase;
         let was_first_read = std::mem::take(&mut link.first_read);
-        let work_before = self.cx.work;
         let mut io = Io::new(link, &mut self.cx);
         io.flush();
         let turn = match phase {
@@ -292,7 +307,8 @@ impl<S: Service> Worker<S> {
         };
         let next = io.conclude(turn);
         if was_first_read {
-            self.first_read.tried(self.cx.work != work_before);
+            let hit = io.has_read();
+            self.first_read.tried(hit);
         }
         self.go_on(token, next);
     }
@@ -319,6 +335,9 @@ impl<S: Service> Worker<S> {
         let Some(Session { link, .. }) = self.table.get_mut(token) else { return };
         self.cx.work += 1;
         let opened_ns = link.opened_ns;
+        if let Some((_, filed)) = link.filed.take() {
+            self.cx.wheel.take_back(filed);
+        }
         for half in link.halves() {
             if let Some(mut backlog) = half.backlog.take() {
                 self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
@@ -338,28 +357,22 @@ impl<S: Service> Worker<S> {
         self.cx.wheel.expire(self.cx.now_ns, &mut self.due);
         while let Some((token, filed_ns)) = self.due.pop() {
             match token.target() {
-                Target::Session(_) => self.see_to_deadline(token, filed_ns),
+                Target::Session(_) => self.see_to_deadline(token),
                 // The wheel is early with what is far off.
-                _ if filed_ns > self.cx.now_ns => self.cx.wheel.file(filed_ns, (token, filed_ns)),
+                _ if filed_ns > self.cx.now_ns => self.tell_at(filed_ns, token),
                 Target::Listener(index) => self.accept_after_pause(index),
                 Target::Mailbox => self.cut_off_at(filed_ns),
             }
         }
     }
 
-    fn see_to_deadline(&mut self, token: Token, filed_ns: u64) {
+    fn see_to_deadline(&mut self, token: Token) {
         let Some(Session { link, state }) = self.table.get_mut(token) else { return };
-        if link.filed_ns != filed_ns {
-            // The deadline was moved forward and filed again; this entry is the old one.
-            return;
-        }
-        link.filed_ns = NEVER_NS;
+        link.filed = None;
         let deadline_ns = link.deadline_ns;
         if deadline_ns > self.cx.now_ns {
-            if deadline_ns != NEVER_NS {
-                Io::new(link, &mut self.cx).set_deadline_ns(deadline_ns);
-            }
-            return;
+            // It was moved, or the wheel was early.
+            return Io::new(link, &mut self.cx).set_deadline_ns(deadline_ns);
         }
         link.deadline_ns = NEVER_NS;
         if link.phase != Phase::Open {
@@ -369,8 +382,13 @@ impl<S: Service> Worker<S> {
         }
         let mut io = Io::new(link, &mut self.cx);
         let turn = self.service.expire(state, &mut io);
-        // A session that is kept gets a turn, in which it asks for what it waits for.
-        let next = if turn == Turn::Keep { Next::Again } else { io.conclude(turn) };
+        let next = match turn {
+            // It gets a turn, in which it asks for what it waits for.
+            Turn::Keep => Next::Again,
+            // Its peer has had the time to take its backlog bytes, and a FIN would hide that some are missing.
+            Turn::Close if io.has_backlog() => Next::Reset,
+            _ => io.conclude(turn),
+        };
         self.cx.recorder.counts.errors.timeout += u64::from(turn != Turn::Keep);
         self.go_on(token, next);
     }
@@ -379,18 +397,26 @@ impl<S: Service> Worker<S> {
         if self.has_mail {
             self.mailbox.bell().silence();
         }
-        while let Some(message) = self.mailbox.receive() {
+        // As many as it would accept itself; what is left keeps it from sleeping.
+        for _ in 0..Options::ACCEPT_BUDGET {
+            let Some(message) = self.mailbox.receive() else { break };
             self.cx.work += 1;
             match message {
                 Message::Adopt(socket) => self.open(socket),
                 // Whoever asked may have gone; then nobody misses the answer.
                 Message::Snapshot(reply) => drop(reply.send(self.snapshot())),
-                Message::Stop { drain } => {
-                    let drain_ns = u64::try_from(drain.as_nanos()).unwrap_or(NEVER_NS);
-                    self.stop(self.cx.now_ns.saturating_add(drain_ns));
-                }
             }
         }
+        if self.is_told_to_stop()
+            && let Some(by_ns) = self.mailbox.stop_by_ns()
+        {
+            self.stop(by_ns);
+        }
+    }
+
+    /// Has [`Self::see_to_deadlines`] come to this token at this time.
+    fn tell_at(&mut self, at_ns: u64, token: Token) {
+        self.cx.wheel.file(at_ns, (token, at_ns));
     }
 
     fn end_iteration(&mut self, work_before: u64) {

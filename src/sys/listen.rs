@@ -111,12 +111,13 @@ impl Listener {
             }
             bound => bound?,
         }
-        // Nobody can connect before listen, so there is no moment with the wrong permissions.
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         let metadata = fs::symlink_metadata(path)?;
-        listen(&fd, backlog)?;
         let file = UnixFile { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) };
-        Ok(Self { fd, address: ListenAddress::Unix(file) })
+        // Nobody can connect before listen, so there is no moment with the wrong permissions.
+        let listens = fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .and_then(|()| Ok(listen(&fd, backlog)?))
+            .inspect_err(|_| file.unlink());
+        listens.map(|()| Self { fd, address: ListenAddress::Unix(file) })
     }
 
     /// What it is bound to, with the real port.

@@ -124,7 +124,8 @@ impl Results {
         let Machine { kernel, cpus, .. } = &self.machine;
         let (workers, modes, rounds, seed) = (self.workers, self.modes.len(), self.rounds, self.seed);
         format!(
-            "echo, {workers} workers, {modes} modes × {rounds} rounds{part} · seed {seed} · kernel {kernel} · {cpus} cores"
+            "echo, {workers} workers, {modes} modes × {rounds} rounds{part} · seed {seed} · kernel {kernel} · \
+             {cpus} cores"
         )
     }
 
@@ -248,7 +249,8 @@ mod tests {
     fn server(per_worker: [u64; 2], closed: u64) -> Report {
         let accepted: u64 = per_worker.iter().sum();
         let text = format!(
-            r#"{{"schema":"evenkeel-report/1","duration_s":2.0,"acceptor":null,"workers":[{{"busy_ns":1000000000}},{{"busy_ns":0}}],
+            r#"{{"schema":"evenkeel-report/1","duration_s":2.0,"acceptor":null,
+                "workers":[{{"busy_ns":1000000000}},{{"busy_ns":0}}],
                 "balance":{{"accepted":{{"per_worker":{per_worker:?}}}}},
                 "totals":{{"accepted":{accepted},"closed":{closed},"active":0,"messages":0,
                            "context_switches":20,"cpu_ns":0}}}}"#
@@ -258,7 +260,8 @@ mod tests {
 
     fn client(connections: u64) -> ClientReport {
         let text = format!(
-            r#"{{"messages":0,"connections":{connections},"rate_per_s":0.0,"latency":{{}},"send_lag":{{}},"by_worker":[]}}"#
+            r#"{{"messages":0,"connections":{connections},"rate_per_s":0.0,
+                "latency":{{}},"send_lag":{{}},"by_worker":[]}}"#
         );
         text.parse().unwrap()
     }

@@ -24,6 +24,8 @@ pub struct RunInfo<'a> {
     pub options: &'a Options,
     /// The cores that workers were given.
     pub cores: Vec<usize>,
+    /// Number of workers, those included that gave no snapshot; 0 where that is as many as did.
+    pub workers: usize,
     /// What it served.
     pub services: Vec<ServiceInfo>,
     /// Sentences about what a reader might not expect.
@@ -55,7 +57,15 @@ pub struct ListenerInfo {
 impl<'a> RunInfo<'a> {
     /// A run without services, cores or notes; set them as fields.
     pub fn new(started: SystemTime, duration: Duration, options: &'a Options) -> Self {
-        Self { started, duration, options, cores: Vec::new(), services: Vec::new(), notes: Vec::new() }
+        Self {
+            started,
+            duration,
+            options,
+            cores: Vec::new(),
+            workers: 0,
+            services: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -70,7 +80,7 @@ impl Report {
             started: date::rfc3339(run.started),
             duration_s: to_places(run.duration.as_secs_f64(), 6),
             machine: Machine::here(),
-            config: Config::new(run.options, workers.len(), run.cores),
+            config: Config::new(run.options, run.workers.max(workers.len()), run.cores),
             services,
             totals,
             balance: Balances::new(workers),

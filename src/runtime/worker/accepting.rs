@@ -73,13 +73,14 @@ impl<S: Service> Worker<S> {
                 Accepted::Exhausted => {
                     self.cx.recorder.counts.errors.fd_limit += 1;
                     self.intakes[index].leave(&self.cx.epoll);
-                    let retry_ns = self.cx.now_ns + PAUSE_NS;
-                    self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
+                    self.tell_at(self.cx.now_ns + PAUSE_NS, Token::listener(index));
                     return;
                 }
             }
         }
-        self.intakes[index].settle(&self.cx.epoll);
+        if !self.intakes[index].settle(&self.cx.epoll) {
+            self.tell_at(self.cx.now_ns + PAUSE_NS, Token::listener(index));
+        }
     }
 
     fn look_at_queue(&mut self, index: usize) {
@@ -96,8 +97,7 @@ impl<S: Service> Worker<S> {
         if intake.enter(&self.cx.epoll).is_ok() {
             intake.noted = true;
         } else {
-            let retry_ns = self.cx.now_ns + PAUSE_NS;
-            self.cx.wheel.file(retry_ns, (Token::listener(index), retry_ns));
+            self.tell_at(self.cx.now_ns + PAUSE_NS, Token::listener(index));
         }
     }
 }

@@ -8,7 +8,7 @@ impl<S: Service> Worker<S> {
     pub(super) fn stop(&mut self, until_ns: u64) {
         let first = !std::mem::replace(&mut self.cx.is_draining, true);
         self.drain_until_ns = Some(until_ns);
-        self.cx.wheel.file(until_ns, (Token::MAILBOX, until_ns));
+        self.tell_at(until_ns, Token::MAILBOX);
         if until_ns <= self.cx.now_ns {
             return self.cut_off_at(until_ns);
         }
@@ -25,11 +25,17 @@ impl<S: Service> Worker<S> {
 
     fn close_intakes(&mut self) {
         for mut intake in std::mem::take(&mut self.intakes) {
-            loop {
+            // As many as may have been queued; those that go on coming would keep it from stopping.
+            for _ in 0..=self.backlog {
                 match intake.accept(&self.cx.epoll) {
                     Accepted::Session(socket) => self.open(socket),
-                    Accepted::Gone => {}
-                    Accepted::Empty | Accepted::Exhausted => break,
+                    Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
+                    Accepted::Empty => break,
+                    Accepted::Exhausted => {
+                        // What is still queued is reset by the close.
+                        self.cx.recorder.counts.errors.fd_limit += 1;
+                        break;
+                    }
                 }
             }
             intake.leave(&self.cx.epoll);

@@ -134,10 +134,10 @@ fn strips(results: &Results) -> String {
         return String::new();
     }
     format!(
-        "<section>\n<h2>Is the difference real: every trial</h2>\n<p class=\"note\">One dot is one trial: a fresh server \
-         and a fresh client. Hollow: overloaded, or the client itself was late by a tenth of the p99. A mode differs \
-         from another only where all its dots lie beyond all of the other's.</p>\n<div class=\"strips\">\n{charts}</div>\n\
-         </section>\n"
+        "<section>\n<h2>Is the difference real: every trial</h2>\n<p class=\"note\">One dot is one trial: a fresh \
+         server and a fresh client. Hollow: overloaded, or the client itself was late by a tenth of the p99. A \
+         mode differs from another only where all its dots lie beyond all of the other's.</p>\n\
+         <div class=\"strips\">\n{charts}</div>\n</section>\n"
     )
 }
 

@@ -1,0 +1,94 @@
+//! Reports are written on a thread of their own: whoever reads them may stop reading, and signals must be
+//! heeded all the same. While one is being written, further interim reports are dropped, and that is told.
+
+use std::sync::Arc;
+
+use super::{
+    output::{Output, say},
+    thread::Thread,
+};
+use crate::{
+    measure::report::Report,
+    sys::{self, Errno, eventfd::EventFd},
+};
+
+/// Writes reports, one at a time.
+pub struct Printer {
+    output: Output,
+    bell: Arc<EventFd>,
+    writing: Option<Thread<Result<(), String>>>,
+    /// Reports are being dropped, and that has been told.
+    is_dropping: bool,
+}
+
+impl Printer {
+    /// A printer for this output.
+    ///
+    /// # Errors
+    /// Those of making an eventfd.
+    pub fn new(output: &Output) -> Result<Self, Errno> {
+        let bell = Arc::new(EventFd::new()?);
+        Ok(Self { output: output.clone(), bell, writing: None, is_dropping: false })
+    }
+
+    /// Readable when a report has been written, or has failed to be.
+    pub fn bell(&self) -> &EventFd {
+        &self.bell
+    }
+
+    /// What has come of the report that was begun last; `None` while it is being written.
+    pub fn result(&mut self) -> Option<Result<(), String>> {
+        self.bell.silence();
+        if !self.writing.as_ref().is_none_or(Thread::has_ended) {
+            return None;
+        }
+        // A thread that has panicked has said so.
+        Some(self.writing.take().and_then(|mut thread| thread.join()).unwrap_or(Ok(())))
+    }
+
+    /// Begins to write a report that was asked for while the server runs, unless one is still being written.
+    pub fn interim(&mut self, report: Report) {
+        match self.result() {
+            None if self.is_dropping => {}
+            None => {
+                self.is_dropping = true;
+                say(
+                    "evenkeel: nobody reads the reports: until the last one is read, further ones are dropped",
+                );
+            }
+            Some(before) => {
+                self.is_dropping = false;
+                tell(before.and_then(|()| self.begin(report, Output::interim)));
+            }
+        }
+    }
+
+    /// Begins to write the last report; the one before must have been written.
+    ///
+    /// # Errors
+    /// A sentence, where no thread can be had.
+    pub fn last(&mut self, report: Report) -> Result<(), String> {
+        self.begin(report, Output::last)
+    }
+
+    fn begin(
+        &mut self,
+        report: Report,
+        write: fn(&Output, &Report) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let output = self.output.clone();
+        let thread = Thread::start("report".into(), &self.bell, move || write(&output, &report));
+        let refused = |error| {
+            format!("cannot start a thread for the report: {}; raise `ulimit -u`", sys::reason(&error))
+        };
+        self.writing = Some(thread.map_err(refused)?);
+        Ok(())
+    }
+}
+
+/// That an interim report can't be written (a full disk, no descriptor left) is told, and no reason to stop.
+pub fn tell(written: Result<(), String>) {
+    if let Err(message) = written {
+        say(&format!("evenkeel: {message}"));
+    }
+}
