@@ -17,9 +17,6 @@ use crate::server::Tool;
 const FEW: usize = 1000;
 const COUNTED: usize = 10_000;
 
-/// Counts of a contender with so many connections, a message.
-type PerMessage = fn(&Field, &Contender, usize) -> Result<f64, Box<dyn Error>>;
-
 /// A way to count.
 pub struct Counter {
     what: &'static str,
