@@ -1,0 +1,112 @@
+//! What must not wait for ever, nor pile up: peers that take nothing, workers that are busy, mailboxes that are
+//! full, deadlines of sessions that have ended.
+
+mod support;
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use evenkeel::{runtime::mailbox, sys::limits};
+use rustix::process::Signal;
+use support::{Server, eventually, load, total};
+
+/// A peer that sends, and never reads, is silent too: it isn't spared because bytes wait for it.
+#[test]
+fn a_peer_that_takes_nothing_times_out() {
+    let mut server = Server::start(&["--workers", "1", "--idle-timeout", "300ms"]);
+    let mut client = server.connect();
+    client.set_nonblocking(true).expect("a TCP socket");
+    let chunk = [b'x'; 64 << 10];
+    eventually("the session is reset, as bytes for it were lost", || {
+        // It stops taking bytes long before it is cut off; only writing tells of the reset.
+        client.write(&chunk).err().filter(|error| error.kind() != io::ErrorKind::WouldBlock)
+    });
+    let report = server.report_now();
+    assert_eq!((total(&report, "closed"), total(&report, "active")), (1, 0));
+    assert_eq!(report["totals"]["errors"]["timeout"], 1);
+    assert!(total(&report, "bytes_undelivered") > 0, "what was lost is told");
+    server.report();
+}
+
+/// Twenty sessions are ready, and a turn takes long: a second signal isn't heeded after the last of them only.
+#[test]
+fn a_second_signal_waits_for_one_turn_at_most() {
+    const SESSIONS: u64 = 20;
+    let server = Server::start(&["--workers", "1", "--drain", "1m", "--work", "block:fixed:300ms"]);
+    server.freeze();
+    let clients: Vec<TcpStream> = (0..SESSIONS)
+        .map(|_| {
+            let mut client = server.connect();
+            client.write_all(b"x").expect("a live connection");
+            client
+        })
+        .collect();
+    server.thaw();
+    // The first answer shows that the pass has begun.
+    eventually("a turn is over", || {
+        clients.iter().find(|client| {
+            client.set_nonblocking(true).expect("a TCP socket");
+            client.peek(&mut [0]).is_ok()
+        })
+    });
+    server.signal(Signal::TERM);
+    eventually("it has heard the first", || TcpStream::connect(server.address()).err());
+    server.signal(Signal::TERM);
+    let report = server.wait().report();
+    assert!(total(&report, "messages") < SESSIONS / 2, "{} turns", total(&report, "messages"));
+    assert!(total(&report, "drain_cut") > SESSIONS / 2);
+}
+
+/// A deadline an hour away is forgotten with its session.
+#[test]
+fn deadlines_end_with_their_sessions() {
+    let server = Server::start(&["--workers", "1", "--idle-timeout", "1h"]);
+    let churn = |messages: &str| {
+        load::load(&server, &["--churn", "1", "--messages", messages, "--connections", "20"])
+    };
+    churn("1000");
+    let before = server.memory();
+    churn("8000");
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 8_000 * 10, "{grown} bytes for 8,000 connections that are gone");
+    server.report();
+}
+
+/// One worker that is busy for long, and more connections than its mailbox holds: the acceptor holds one, waits,
+/// and loses none. A report tells who has not answered.
+#[test]
+fn an_acceptor_whose_mailboxes_are_full_waits() {
+    const BEYOND: usize = 60;
+    let connections = mailbox::CAPACITY + BEYOND;
+    let limit = limits::raise_descriptors();
+    if limit < 2 * connections as u64 {
+        return support::skip(&format!("needs {} descriptors, and may have {limit}", 2 * connections));
+    }
+    let mut server = Server::start(&["--workers", "1", "--accept", "dealt", "--work", "block:fixed:6s"]);
+    let mut busy = server.connect();
+    busy.write_all(b"x").expect("a live connection");
+    eventually("the worker blocks", || {
+        let report = server.report_now();
+        report["workers"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    let clients: Vec<TcpStream> = (0..connections).map(|_| server.connect()).collect();
+    let report = server.report_now();
+    assert_eq!(report["config"]["workers"], 1, "a worker that doesn't answer is still one");
+    assert!(report["notes"].to_string().contains("worker 0 did not answer"), "{}", report["notes"]);
+    assert_eq!(
+        report["acceptor"]["mailbox_full"], 1,
+        "it has waited, not tried for ever: {}",
+        report["acceptor"]
+    );
+    drop(clients);
+    busy.set_read_timeout(Some(Duration::from_secs(60))).expect("a positive timeout");
+    busy.read_exact(&mut [0]).expect("the worker comes round");
+    let expected = connections as u64 + 1;
+    eventually("none is lost", || (total(&server.report_now(), "accepted") == expected).then_some(()));
+    let report = server.report();
+    assert_eq!(total(&report, "accepted"), expected);
+    assert_eq!(report["acceptor"]["cut"], 0);
+}
