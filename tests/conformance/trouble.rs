@@ -17,7 +17,7 @@ pub fn everything(site: &mut Site) {
     one_segment(site);
     gone_at_once(site);
     stopped_reader(site);
-    many_at_once(site, 400);
+    many_at_once(site, 200);
 }
 
 /// Each byte a segment of its own.
