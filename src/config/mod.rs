@@ -1,6 +1,7 @@
 //! What was asked for, validated: modes, units, addresses, and the options of a runtime.
 //!
-//! Nothing here touches the system; every module above may read it.
+//! Nothing here touches the system, but for names of hosts, which are resolved when they are bound; every
+//! module above may read it.
 
 pub mod address;
 pub mod modes;

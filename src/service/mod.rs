@@ -1,6 +1,7 @@
 //! What is done with the bytes: the services that come with evenkeel.
 //!
-//! Each is written against [`crate::Service`] and [`crate::Io`] alone, as anybody's would be.
+//! [`Echo`] is written against [`crate::Service`] and [`crate::Io`] alone, as anybody's would be; [`Work`] is what it
+//! does with its time.
 
 pub mod echo;
 pub mod work;
