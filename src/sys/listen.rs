@@ -132,8 +132,13 @@ impl Listener {
     /// others (accept(2) lists them) are of a connection that is gone.
     #[inline]
     pub fn accept(&self) -> Result<Socket, Errno> {
-        accept_with(&self.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
-            .map(|fd| Socket::from_fd(fd, matches!(self.address, ListenAddress::Unix(_))))
+        let fd = accept_with(&self.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+        let is_unix = matches!(self.address, ListenAddress::Unix(_));
+        if is_unix {
+            // A unix listener passes no option on, and an urgent byte must stay in the stream here too.
+            sockopt::set_socket_oobinline(&fd, true)?;
+        }
+        Ok(Socket::from_fd(fd, is_unix))
     }
 
     /// How many connections wait in the accept queue; `None` for a unix listener, which doesn't tell.
