@@ -37,6 +37,7 @@ fn unix_sockets_serve_in_every_mode() {
         exchange::churn(&site);
         trouble::gone_at_once(&site);
         passed_descriptors(&site);
+        urgent_data(&site);
         let report = site.end();
         assert_eq!(report["services"][0]["listeners"][1]["accept"], served.name());
         assert!(!Path::new(&path).exists(), "the socket's file is left behind");
@@ -62,6 +63,17 @@ fn passed_descriptors(site: &Site) {
             (rustix::io::read(&ours, &mut [0; 1]) == Ok(0)).then_some(())
         });
     }
+}
+
+/// Urgent bytes stay in the stream, as with TCP.
+fn urgent_data(site: &Site) {
+    let probe = site.connect();
+    if !probe.takes_urgent_data() {
+        return skip("unix sockets have no urgent data here (CONFIG_AF_UNIX_OOB)");
+    }
+    probe.expect(b"!");
+    site.enter(&site.books.bytes, 1);
+    trouble::urgent_data(site);
 }
 
 /// A unix listener can't be private; it gets the nearest mode that spreads and that the kernel allows.

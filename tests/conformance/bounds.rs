@@ -146,6 +146,21 @@ fn only_the_silent_time_out() {
     });
 }
 
+/// A client that neither says nor takes anything is silent too, whatever it has sent before.
+#[test]
+fn a_stopped_reader_times_out() {
+    for_each(Trigger::ALL, |_, trigger, seed| {
+        let flags = ["--workers", "1", "--idle-timeout", "500ms", "--trigger", trigger.name()];
+        let mut site = Site::start(&flags, seed);
+        let (client, stream) = backlogged(&mut site);
+        site.enter(&site.books.doubtful_bytes, stream.len);
+        site.enter(&site.books.timeouts, 1);
+        eventually("its session ends", || (total(&site.interim(), "active") == 0).then_some(()));
+        drop(client);
+        site.end();
+    });
+}
+
 /// A stop leaves a session the time to get rid of what it has: the client gets every byte, then FIN.
 #[test]
 fn a_drain_delivers_the_backlog() {

@@ -103,6 +103,11 @@ impl Client {
         }
     }
 
+    /// Whether this kind of socket has urgent data (unix: Linux 5.15, CONFIG_AF_UNIX_OOB). Sends `!` where it has.
+    pub fn takes_urgent_data(&self) -> bool {
+        send(&self.0, b"!", SendFlags::OOB | SendFlags::NOSIGNAL).is_ok()
+    }
+
     /// Sends bytes with a descriptor beside them (unix alone).
     pub fn send_with_descriptor(&self, bytes: &[u8], passed: BorrowedFd<'_>) {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
