@@ -1,5 +1,6 @@
 //! Reports are written on a thread of their own: whoever reads them may stop reading, and signals must be
-//! heeded all the same. While one is being written, further interim reports are dropped, and that is told.
+//! heeded all the same. While one is being written the newest waits, and that older ones are
+//! dropped for it is told.
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct Printer {
     output: Output,
     bell: Arc<EventFd>,
     writing: Option<Thread<Result<(), String>>>,
+    /// The one to write next. Reports count from the start, so only the newest is worth keeping.
+    waiting: Option<Report>,
     /// Reports are being dropped, and that has been told.
     is_dropping: bool,
 }
@@ -28,7 +31,7 @@ impl Printer {
     /// Those of making an eventfd.
     pub fn new(output: &Output) -> Result<Self, Errno> {
         let bell = Arc::new(EventFd::new()?);
-        Ok(Self { output: output.clone(), bell, writing: None, is_dropping: false })
+        Ok(Self { output: output.clone(), bell, writing: None, waiting: None, is_dropping: false })
     }
 
     /// Readable when a report has been written, or has failed to be.
@@ -46,19 +49,29 @@ impl Printer {
         Some(self.writing.take().and_then(|mut thread| thread.join()).unwrap_or(Ok(())))
     }
 
-    /// Begins to write a report that was asked for while the server runs, unless one is still being written.
+    /// Writes a report that was asked for while the server runs, as soon as the one before has been written.
     pub fn interim(&mut self, report: Report) {
-        match self.result() {
-            None if self.is_dropping => {}
-            None => {
-                self.is_dropping = true;
-                say(
-                    "evenkeel: nobody reads the reports: until the last one is read, further ones are dropped",
-                );
-            }
-            Some(before) => {
+        if self.waiting.replace(report).is_some() && !std::mem::replace(&mut self.is_dropping, true) {
+            say(
+                "evenkeel: nobody reads the reports: until the last one is read, all but the newest are dropped",
+            );
+        }
+        self.go_on();
+    }
+
+    /// Whether every interim report has been written.
+    pub fn is_idle(&mut self) -> bool {
+        self.go_on();
+        self.writing.is_none() && self.waiting.is_none()
+    }
+
+    /// Goes on with the report that waits, once the one before has been written.
+    pub fn go_on(&mut self) {
+        if let Some(before) = self.result() {
+            tell(before);
+            if let Some(report) = self.waiting.take() {
                 self.is_dropping = false;
-                tell(before.and_then(|()| self.begin(report, Output::interim)));
+                tell(self.begin(report, Output::interim));
             }
         }
     }
@@ -87,7 +100,7 @@ impl Printer {
 }
 
 /// That an interim report can't be written (a full disk, no descriptor left) is told, and no reason to stop.
-pub fn tell(written: Result<(), String>) {
+fn tell(written: Result<(), String>) {
     if let Err(message) = written {
         say(&format!("evenkeel: {message}"));
     }

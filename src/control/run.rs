@@ -6,7 +6,7 @@ use super::{
     Running, Server,
     notify::Notifier,
     output::{Output, say},
-    printer::{Printer, tell},
+    printer::Printer,
 };
 use crate::{
     accept::Served,
@@ -163,7 +163,7 @@ impl Main<'_> {
                 self.heed(signal, running);
             }
             running.ended().silence();
-            tell(self.printer.result().unwrap_or(Ok(())));
+            self.printer.go_on();
             self.stop_after_panic(running);
             let now_ns = clock::now_ns();
             if let (Some(next), Some(every)) =
@@ -221,18 +221,18 @@ impl Main<'_> {
     }
 
     fn print_last(&mut self, report: Report) -> Result<(), String> {
-        tell(self.wait_for_printer()?);
+        // Those that were asked for before come first.
+        self.wait_for_printer(|printer| printer.is_idle().then_some(()))?;
         self.printer.last(report)?;
-        self.wait_for_printer()?
+        self.wait_for_printer(Printer::result)?
     }
 
-    /// For as long as it takes; once a signal says that the reader will not read on, not much longer. What came
-    /// of the report, or, where nobody has read it, that.
-    fn wait_for_printer(&mut self) -> Result<Result<(), String>, String> {
+    /// For as long as it takes; once a signal says that the reader will not read on, not much longer.
+    fn wait_for_printer<T>(&mut self, done: impl Fn(&mut Printer) -> Option<T>) -> Result<T, String> {
         let mut until_ns = None;
         loop {
-            if let Some(result) = self.printer.result() {
-                return Ok(result);
+            if let Some(done) = done(&mut self.printer) {
+                return Ok(done);
             }
             if until_ns.is_some_and(|until| until <= clock::now_ns()) {
                 return Err("the report was not read to its end: nobody reads stdout".into());
