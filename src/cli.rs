@@ -152,7 +152,7 @@ struct RuntimeArgs {
 
 #[derive(Args)]
 struct ReportArgs {
-    /// A report that was saved with --report json or --report-file; - is stdin.
+    /// A report that was saved as JSON, with --report json (and --report-file); - is stdin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// How to show it: text, json.
@@ -202,8 +202,7 @@ fn show_report(args: &ReportArgs) -> Result<(), Failure> {
         ShowFormat::Text => Format::Text,
         ShowFormat::Json => Format::Json,
     };
-    output::print(&report, format);
-    Ok(())
+    output::print(&report, format).map_err(Failure::Run)
 }
 
 impl RuntimeArgs {

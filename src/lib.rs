@@ -45,15 +45,17 @@
 //!     }
 //! }
 //!
-//! let server = Server::bind(Options::default(), &["127.0.0.1:0".parse()?])?;
-//! let mut running = server.start(|_worker| Shout)?;
-//! let mut client = TcpStream::connect(running.served()[0].address.to_string())?;
-//! client.write_all(b"even keel")?;
-//! let mut answer = [0; 9];
-//! client.read_exact(&mut answer)?;
-//! assert_eq!(&answer, b"EVEN KEEL");
-//! running.stop(Duration::from_secs(1));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let server = Server::bind(Options::default(), &["127.0.0.1:0".parse()?])?;
+//!     let mut running = server.start(|_worker| Shout)?;
+//!     let mut client = TcpStream::connect(running.served()[0].address.to_string())?;
+//!     client.write_all(b"even keel")?;
+//!     let mut answer = [0; 9];
+//!     client.read_exact(&mut answer)?;
+//!     assert_eq!(&answer, b"EVEN KEEL");
+//!     running.stop(Duration::from_secs(1));
+//!     Ok(())
+//! }
 //! ```
 //!
 //! The way of a connection through the modules: [`accept`] → [`runtime`] → [`service`] → [`measure`]; below

@@ -31,6 +31,66 @@ fn a_peer_that_takes_nothing_times_out() {
     server.report();
 }
 
+/// A server that had no time to look doesn't take its clients for silent ones.
+#[test]
+fn who_has_spoken_in_time_is_not_timed_out() {
+    const CLIENTS: usize = 40;
+    let server = Server::start(&["--workers", "1", "--idle-timeout", "300ms"]);
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| server.connect()).collect();
+    server.freeze();
+    for client in &mut clients {
+        client.write_all(b"here").expect("a live connection");
+    }
+    // Twice the timeout: when it goes on, all deadlines are over.
+    std::thread::sleep(Duration::from_millis(600));
+    server.thaw();
+    for client in &mut clients {
+        client.read_exact(&mut [0; 4]).expect("it had spoken");
+    }
+    drop(clients);
+    assert_eq!(total(&server.report(), "messages"), CLIENTS as u64);
+}
+
+/// Nobody reads stderr, and there is much to say: signals are heeded all the same.
+#[test]
+fn a_stderr_that_is_not_read_does_not_keep_it_from_ending() {
+    let server = Server::start(&[]);
+    for _ in 0..5_000 {
+        server.signal(Signal::USR2);
+    }
+    server.signal(Signal::TERM);
+    eventually("it ends, though nobody reads what it says", || {
+        server.proc("stat").contains(") Z ").then_some(())
+    });
+    server.wait().report();
+}
+
+/// One session keeps one worker; the others have ended, and still count.
+#[test]
+fn a_report_while_it_drains_leaves_nobody_out() {
+    const CLIENTS: u64 = 8;
+    let mut server = Server::start(&["--workers", "4", "--accept", "dealt", "--drain", "1m"]);
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| server.connect()).collect();
+    eventually("all are open", || (total(&server.report_now(), "accepted") == CLIENTS).then_some(()));
+    let mut stuck = server.connect();
+    stuck.set_nonblocking(true).expect("a TCP socket");
+    let chunk = [b'x'; 64 << 10];
+    eventually("its session has bytes that it doesn't take", || {
+        while stuck.write(&chunk).is_ok() {}
+        let report = server.report_now();
+        (total(&report, "bytes_in") > total(&report, "bytes_out")).then_some(())
+    });
+    server.signal(Signal::TERM);
+    drop(clients);
+    eventually("the others have ended", || (total(&server.report_now(), "closed") == CLIENTS).then_some(()));
+    let report = server.report_now();
+    assert_eq!(total(&report, "accepted"), CLIENTS + 1);
+    assert_eq!(report["workers"].as_array().map(Vec::len), Some(4), "{}", report["notes"]);
+    assert_eq!(report["acceptor"]["accepted"], CLIENTS + 1);
+    server.signal(Signal::TERM);
+    server.wait();
+}
+
 /// Twenty sessions are ready, and a turn takes long: a second signal isn't heeded after the last of them only.
 #[test]
 fn a_second_signal_waits_for_one_turn_at_most() {

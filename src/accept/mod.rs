@@ -102,6 +102,17 @@ pub fn notes(options: &Options, served: &[Served]) -> Vec<String> {
             notes.push("local without pinned workers is private: no worker has a core".into());
         }
     }
+    let defaults = Options::default();
+    if options.deal != defaults.deal && options.accept != AcceptMode::Dealt {
+        notes.push(format!(
+            "--deal {} has no effect: nothing is dealt with --accept {}",
+            options.deal, options.accept
+        ));
+    }
+    let rotates = served.iter().any(|served| served.accept == AcceptMode::Rotate);
+    if options.rotate_every != defaults.rotate_every && !rotates {
+        notes.push(format!("--rotate-every has no effect: nothing rotates with --accept {}", options.accept));
+    }
     let exclusive = served.iter().find(|served| served.accept.is_exclusive());
     if let (Some(Served { accept, .. }), true) = (exclusive, options.poll != PollMode::Block) {
         notes.push(format!(

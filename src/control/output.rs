@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::{measure::report::Report, sys};
 
 /// How a report is written.
@@ -49,7 +51,7 @@ impl Output {
     /// A sentence, where the file can't be written.
     pub fn interim(&self, report: &Report) -> Result<(), String> {
         match self.stdout {
-            Some(format) => print(report, format),
+            Some(format) => print(report, format)?,
             // A closed stderr means the same as a closed stdout.
             None => drop(write!(io::stderr(), "{}", render(report, Format::Text, &io::stderr()))),
         }
@@ -62,7 +64,7 @@ impl Output {
     /// As [`Self::interim`].
     pub fn last(&self, report: &Report) -> Result<(), String> {
         if let Some(format) = self.stdout {
-            print(report, format);
+            print(report, format)?;
         }
         self.save(report)
     }
@@ -83,17 +85,31 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 }
 
 /// Prints a report to stdout.
-pub fn print(report: &Report, format: Format) {
+///
+/// # Errors
+/// A sentence, where stdout can't be written for any other reason than that its reader has gone.
+pub fn print(report: &Report, format: Format) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
     let text = render(report, format, &stdout);
-    // A closed stdout means that nobody wants to read it.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the report to stdout: {}", sys::reason(&error)))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Says a line on stderr. (`eprintln!` panics where stderr is a pipe that nobody reads any more.)
+/// Says a line on stderr, unless nobody reads it: then it is dropped, since the main thread must not wait for a
+/// reader. (`eprintln!` waits, and panics where stderr is a pipe that has been closed.)
 pub fn say(line: &str) {
-    // In one write, so that lines of other threads and processes don't get into it.
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let stderr = rustix::stdio::stderr();
+    let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0) {
+        // In one write, so that lines of other threads and processes don't get into it. A pipe that is writable
+        // has room for PIPE_BUF bytes, 4,096 (pipe(7)), so this doesn't block.
+        let _ = rustix::io::write(stderr, format!("{line}\n").as_bytes());
+    }
 }
 
 /// The width of text that goes to a file or a pipe.
@@ -117,13 +133,24 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, text);
     }
+    // Where it is a link, what it leads to is replaced, not the link.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let fresh = beside(path)?;
-    let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path));
+    let written = write_like(path, &fresh, text).and_then(|()| fs::rename(&fresh, path));
     if written.is_err() {
         // Nothing is gained by telling that the remains could not be removed either.
         let _ = fs::remove_file(&fresh);
     }
     written
+}
+
+/// Makes a file that nobody has made before, as private as the one that it will replace.
+fn write_like(path: &Path, fresh: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::create_new(fresh)?;
+    if let Ok(metadata) = fs::metadata(path) {
+        file.set_permissions(metadata.permissions())?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// A name in the same folder, and so on the same filesystem, that no other process uses.

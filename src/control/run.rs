@@ -154,8 +154,9 @@ impl Main<'_> {
     fn serve(&mut self, running: &mut Running) -> Result<(), String> {
         self.epoll.add(running.ended(), ENDED, Interest::READ).map_err(cannot_wait)?;
         let plan = self.about.plan;
-        let mut next_report_ns = plan.report_every.map(|every| self.about.started_ns + nanos(every));
-        let end_ns = plan.duration.map(|duration| self.about.started_ns + nanos(duration));
+        let mut next_report_ns =
+            plan.report_every.map(|every| self.about.started_ns.saturating_add(nanos(every)));
+        let end_ns = plan.duration.map(|duration| self.about.started_ns.saturating_add(nanos(duration)));
         while !running.is_over() {
             let end_ns = end_ns.filter(|_| !self.is_stopping);
             self.wait(next_report_ns.into_iter().chain(end_ns).min())?;
@@ -215,7 +216,7 @@ impl Main<'_> {
         }
     }
 
-    fn report_now(&mut self, running: &Running) {
+    fn report_now(&mut self, running: &mut Running) {
         let (workers, acceptor) = running.snapshot();
         self.printer.interim(self.about.report(&workers, acceptor.as_ref()));
     }
@@ -235,7 +236,7 @@ impl Main<'_> {
                 return Ok(done);
             }
             if until_ns.is_some_and(|until| until <= clock::now_ns()) {
-                return Err("the report was not read to its end: nobody reads stdout".into());
+                return Err("the report was not read to its end: nobody reads it".into());
             }
             self.wait(until_ns)?;
             while let Some(signal) = self.signals.next() {

@@ -178,20 +178,39 @@ impl Running {
             || self.acceptor.as_ref().is_some_and(|acceptor| acceptor.thread.has_ended())
     }
 
-    /// Copies of everybody's records. One that doesn't answer in time is left out.
-    pub fn snapshot(&self) -> (Vec<WorkerSnapshot>, Option<AcceptorSnapshot>) {
+    /// Copies of everybody's records, the last ones of those who have ended. One that doesn't answer in time is
+    /// left out.
+    pub fn snapshot(&mut self) -> (Vec<WorkerSnapshot>, Option<AcceptorSnapshot>) {
         let until = Instant::now() + ANSWER_WAIT;
         let left = || until.saturating_duration_since(Instant::now());
         let (reply, answers) = mpsc::channel();
-        // A mailbox that is full is that of a worker that would not answer in time.
-        let ask = |worker: &Handle<_, _>| worker.sender.send(Message::Snapshot(reply.clone())).is_ok();
-        let asked = self.workers.iter().filter(|worker| !worker.thread.has_ended() && ask(worker)).count();
-        let acceptor = self.acceptor.as_ref().and_then(|acceptor| {
+        let mut workers = Vec::new();
+        let mut asked = 0;
+        for worker in &mut self.workers {
+            match worker.thread.result() {
+                Some(last) => workers.push(last.clone()),
+                // A mailbox that is full is that of a worker that would not answer in time.
+                None => asked += usize::from(worker.sender.send(Message::Snapshot(reply.clone())).is_ok()),
+            }
+        }
+        let acceptor = self.acceptor.as_mut().and_then(|acceptor| {
+            if let Some(last) = acceptor.thread.result() {
+                return Some(last.clone());
+            }
             let (reply, answer) = mpsc::channel();
             acceptor.sender.send(Order::Snapshot(reply)).ok()?;
             answer.recv_timeout(left()).ok()
         });
-        let mut workers: Vec<_> = (0..asked).map_while(|_| answers.recv_timeout(left()).ok()).collect();
+        drop(reply);
+        workers.extend((0..asked).map_while(|_| answers.recv_timeout(left()).ok()));
+        // One that has ended since it was asked has left its answer with its thread.
+        for worker in &mut self.workers {
+            if let Some(last) = worker.thread.result()
+                && workers.iter().all(|known| known.worker != last.worker)
+            {
+                workers.push(last.clone());
+            }
+        }
         workers.sort_by_key(|snapshot| snapshot.worker);
         let acceptor = acceptor.map(|acceptor| with_queued(acceptor, &workers));
         (workers, acceptor)

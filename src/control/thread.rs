@@ -14,6 +14,7 @@ use crate::sys::eventfd::EventFd;
 /// A thread that was started.
 pub struct Thread<T> {
     handle: Option<JoinHandle<T>>,
+    result: Option<T>,
     has_ended: Arc<AtomicBool>,
 }
 
@@ -34,7 +35,7 @@ impl<T: Send + 'static> Thread<T> {
             run()
         };
         let handle = Some(Builder::new().name(name).spawn(body)?);
-        Ok(Self { handle, has_ended })
+        Ok(Self { handle, result: None, has_ended })
     }
 }
 
@@ -44,9 +45,22 @@ impl<T> Thread<T> {
         self.has_ended.load(Ordering::Acquire)
     }
 
+    /// What it has returned, once it has ended; `None` where it panicked.
+    pub fn result(&mut self) -> Option<&T> {
+        if self.has_ended()
+            && let Some(handle) = self.handle.take()
+        {
+            self.result = handle.join().ok();
+        }
+        self.result.as_ref()
+    }
+
     /// Waits for its end. `None` where it panicked, or was joined before.
     pub fn join(&mut self) -> Option<T> {
-        self.handle.take().and_then(|handle| handle.join().ok())
+        match self.handle.take() {
+            Some(handle) => handle.join().ok(),
+            None => self.result.take(),
+        }
     }
 }
 

@@ -22,6 +22,10 @@ use crate::{
     sys::{Errno, epoll::Epoll},
 };
 
+/// The most reads of a turn, unless its budget is unlimited. Bytes alone don't bound a turn: where short reads
+/// prove nothing (urgent data, passed descriptors) a peer could have it read them one by one.
+const READS_MAX: u32 = 16;
+
 /// How long a closed session's peer may take nothing of its backlog bytes before it is cut off, in nanoseconds.
 const FLUSH_NS: u64 = 10_000_000_000;
 
@@ -66,13 +70,15 @@ pub struct Io<'a> {
     link: &'a mut Link,
     cx: &'a mut Context,
     budget: usize,
+    reads_left: u32,
     asked: [bool; 2],
 }
 
 impl<'a> Io<'a> {
     pub(super) fn new(link: &'a mut Link, cx: &'a mut Context) -> Self {
         let budget = cx.budget;
-        Self { link, cx, budget, asked: [false; 2] }
+        let reads_left = if budget == usize::MAX { u32::MAX } else { READS_MAX };
+        Self { link, cx, budget, reads_left, asked: [false; 2] }
     }
 
     /// Reads what has come in on a side, up to the turn's budget.
@@ -89,9 +95,10 @@ impl<'a> Io<'a> {
             _ => {}
         }
         let wanted = buffer.len().min(self.budget);
-        if wanted == 0 {
+        if wanted == 0 || self.reads_left == 0 {
             return Read::Pending;
         }
+        self.reads_left -= 1;
         let result =
             half.socket.as_ref().map_or(Err(Errno::AGAIN), |socket| socket.read(&mut buffer[..wanted]));
         match result {

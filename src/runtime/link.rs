@@ -34,6 +34,8 @@ pub struct Link {
     pub phase: Phase,
     /// Whether it is in the ready list.
     pub queued: bool,
+    /// Whether its deadline is over: it gets one more turn, in case its peer has spoken in time.
+    pub is_overdue: bool,
     /// Whether its first turn tries to read before epoll was asked.
     pub first_read: bool,
     halves: [Half; 2],
@@ -100,6 +102,7 @@ impl Link {
             event_ns: 0,
             phase: Phase::Open,
             queued: false,
+            is_overdue: false,
             first_read: false,
             halves: [Half::new(Some(client)), Half::new(None)],
         }

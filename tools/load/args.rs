@@ -14,7 +14,7 @@ use super::{plan::Plan, schedule::Arrivals, usage_error};
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel-load", version, max_term_width = 100)]
 pub struct Args {
-    /// Where the server listens: HOST:PORT, [V6]:PORT, :PORT (this machine) or unix:PATH.
+    /// Where the server listens: HOST:PORT, \[V6\]:PORT, :PORT (this machine) or unix:PATH.
     #[arg(value_name = "ADDR")]
     pub address: Address,
     /// Connections to open, shared among the threads.
