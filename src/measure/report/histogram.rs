@@ -4,7 +4,10 @@
 //! histogram in HdrHistogram's V2 encoding, deflated, in base64: the payload of `.hlog` files, which every
 //! HdrHistogram library reads, so that reports can be merged without averaging quantiles.
 
+use std::{fmt::Display, io::Read};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use flate2::read::ZlibDecoder;
 use hdrhistogram::{
     Histogram,
     serialization::{Deserializer, Serializer as _, V2DeflateSerializer},
@@ -80,10 +83,24 @@ impl HistogramJson {
         let bytes = BASE64
             .decode(&self.hdr)
             .map_err(|error| format!("the histogram's 'hdr' is not base64: {error}"))?;
-        Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("the histogram's 'hdr' is not an HdrHistogram (V2 + deflate): {error}"))
+        let wrong =
+            |why: &dyn Display| format!("the histogram's 'hdr' is not an HdrHistogram (V2 + deflate): {why}");
+        let plain = inflate(&bytes).ok_or_else(|| wrong(&"its lengths don't add up"))?;
+        Deserializer::new().deserialize(&mut plain.as_slice()).map_err(|error| wrong(&error))
     }
+}
+
+/// The V2 form of a histogram that was deflated, if it is as long as it says: the deserializer takes its word for
+/// that, up to 4 GiB. (Offsets and cookie: HdrHistogram's `AbstractHistogram.encodeIntoByteBuffer`.)
+fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    const WRAPPER_LEN: usize = 8;
+    const HEADER_LEN: usize = 40;
+    /// Many times what the largest histogram takes that evenkeel writes.
+    const PLAIN_MAX: u64 = 8 << 20;
+    let mut plain = Vec::new();
+    ZlibDecoder::new(bytes.get(WRAPPER_LEN..)?).take(PLAIN_MAX).read_to_end(&mut plain).ok()?;
+    let said = u32::from_be_bytes(*plain.get(4..)?.first_chunk()?);
+    (plain.len() == HEADER_LEN + said as usize).then_some(plain)
 }
 
 /// Empty where a bucket counts more than `i64::MAX`, which the encoding can't express.
@@ -109,6 +126,21 @@ mod tests {
             HistogramJson { unit: "ns".to_owned(), hdr: json.hdr.clone(), ..HistogramJson::default() };
         assert_eq!(json, zeros);
         assert_eq!(json.decode().map(|decoded| decoded.len()), Ok(0));
+    }
+
+    /// A length of 4 GiB in a small file: refused, not allocated.
+    #[test]
+    fn a_length_that_lies_is_refused() {
+        let json = HistogramJson::new("ns", &histogram());
+        let bytes = BASE64.decode(&json.hdr).expect("just encoded");
+        let mut plain = inflate(&bytes).expect("just encoded");
+        plain[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+        let mut deflated = bytes[..8].to_vec();
+        flate2::read::ZlibEncoder::new(plain.as_slice(), flate2::Compression::fast())
+            .read_to_end(&mut deflated)
+            .expect("from memory to memory");
+        let lying = HistogramJson { hdr: BASE64.encode(deflated), ..json };
+        assert!(lying.decode().unwrap_err().contains("lengths don't add up"));
     }
 
     #[test]
