@@ -4,14 +4,20 @@
 mod support;
 
 use std::{
+    fs::File,
     io::{self, Read, Write},
+    mem::MaybeUninit,
     net::TcpStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     time::Duration,
 };
 
 use evenkeel::{runtime::mailbox, sys::limits};
-use rustix::process::Signal;
-use support::{Server, eventually, load, total};
+use rustix::{
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    process::Signal,
+};
+use support::{Server, TempDir, eventually, load, total};
 
 /// A peer that sends, and never reads, is silent too: it isn't spared because bytes wait for it.
 #[test]
@@ -49,6 +55,37 @@ fn who_has_spoken_in_time_is_not_timed_out() {
     }
     drop(clients);
     assert_eq!(total(&server.report(), "messages"), CLIENTS as u64);
+}
+
+/// A peer whose messages split reads doesn't have its worker read them all in one turn.
+#[test]
+fn a_turn_has_so_many_reads_at_most() {
+    const MESSAGES: usize = 120;
+    const READS_MAX: u64 = 16;
+    let folder = TempDir::new();
+    let (path, null) = (folder.file("socket"), File::open("/dev/null").expect("it is always there"));
+    let listen = format!("unix:{path}");
+    let arguments = ["echo", "--listen", &listen, "--workers", "1", "--report", "json"];
+    let server = Server::start_with(support::evenkeel(), &arguments);
+    let mut client = UnixStream::connect(&path).expect("it listens");
+    client.write_all(b"x").expect("a live connection");
+    client.read_exact(&mut [0]).expect("the echo");
+    server.freeze();
+    for _ in 0..MESSAGES {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let passed = [null.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&passed)), "there is space for one");
+        let sent = sendmsg(&client, &[io::IoSlice::new(b"y")], &mut control, SendFlags::NOSIGNAL);
+        assert_eq!(sent, Ok(1));
+    }
+    server.thaw();
+    client.read_exact(&mut [0; MESSAGES]).expect("the echoes");
+    drop(client);
+    let report = server.report();
+    assert_eq!(total(&report, "messages"), MESSAGES as u64 + 1, "each message is a read of its own");
+    let turns = report["histograms"]["turn"]["count"].as_u64().expect("a count");
+    assert!(turns >= MESSAGES as u64 / READS_MAX, "{MESSAGES} reads in {turns} turns");
 }
 
 /// Nobody reads stderr, and there is much to say: signals are heeded all the same.

@@ -280,6 +280,35 @@ fn the_report_file_has_the_format_of_stdout_and_json_where_there_is_none() {
     }
 }
 
+/// A link leads where it led, and a private report stays private.
+#[test]
+fn a_report_file_keeps_its_link_and_its_mode() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = TempDir::new();
+    let (file, link) = (folder.file("report"), folder.file("link"));
+    fs::write(&file, "old").expect("it is ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    symlink(&file, &link).expect("it is ours");
+    Server::start(&["--report-file", &link]).report();
+    assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+    assert!(fs::read_to_string(&file).expect("it is there").contains("\"schema\":"));
+    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+}
+
+/// A full disk is no reader that has gone.
+#[test]
+fn a_report_that_stdout_does_not_take_is_a_failure() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
+    let output = evenkeel()
+        .args(["echo", "--listen", "127.0.0.1:0", "--duration", "1ms", "--report", "json"])
+        .stdout(full)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cannot write the report to stdout: no space left on device"), "{stderr}");
+}
+
 #[test]
 fn a_report_that_cannot_be_written_is_told_and_it_goes_on() {
     let folder = TempDir::new();
