@@ -184,15 +184,9 @@ impl Running {
         let until = Instant::now() + ANSWER_WAIT;
         let left = || until.saturating_duration_since(Instant::now());
         let (reply, answers) = mpsc::channel();
-        let mut workers = Vec::new();
-        let mut asked = 0;
-        for worker in &mut self.workers {
-            match worker.thread.result() {
-                Some(last) => workers.push(last.clone()),
-                // A mailbox that is full is that of a worker that would not answer in time.
-                None => asked += usize::from(worker.sender.send(Message::Snapshot(reply.clone())).is_ok()),
-            }
-        }
+        // A mailbox that is full is that of a worker that would not answer in time.
+        let ask = |worker: &Handle<_, _>| worker.sender.send(Message::Snapshot(reply.clone())).is_ok();
+        let asked = self.workers.iter().filter(|worker| !worker.thread.has_ended() && ask(worker)).count();
         let acceptor = self.acceptor.as_mut().and_then(|acceptor| {
             if let Some(last) = acceptor.thread.result() {
                 return Some(last.clone());
@@ -202,8 +196,8 @@ impl Running {
             answer.recv_timeout(left()).ok()
         });
         drop(reply);
-        workers.extend((0..asked).map_while(|_| answers.recv_timeout(left()).ok()));
-        // One that has ended since it was asked has left its answer with its thread.
+        let mut workers: Vec<_> = (0..asked).map_while(|_| answers.recv_timeout(left()).ok()).collect();
+        // One that has ended, before it was asked or since, has left its last records with its thread.
         for worker in &mut self.workers {
             if let Some(last) = worker.thread.result()
                 && workers.iter().all(|known| known.worker != last.worker)
