@@ -5,10 +5,12 @@
 
 pub mod address;
 pub mod modes;
+pub mod proxy;
 pub mod units;
 
 pub use address::Address;
-pub use modes::{AcceptMode, Deal, Measure, PollMode, Trigger};
+pub use modes::{AcceptMode, Balance, Deal, Forward, Measure, PollMode, Trigger};
+pub use proxy::{ProxyOptions, Timeouts, UpstreamOptions};
 
 use std::time::Duration;
 

@@ -94,6 +94,32 @@ named! {
     }
 }
 
+named! {
+    /// Which upstream a session goes to (`--balance`).
+    Balance: "a way to balance" {
+        /// Each in turn, by weight.
+        RoundRobin = "round-robin",
+        /// The one with the fewest sessions for its weight.
+        LeastConnections = "least-connections",
+        /// Of two chosen at random by weight, the one with fewer sessions for its weight.
+        P2c = "p2c",
+        /// At random, by weight.
+        Random = "random",
+    }
+}
+
+named! {
+    /// How bytes cross a proxy (`--forward`).
+    Forward: "a way to forward" {
+        /// Copies, and splices a stream while it is a bulk stream.
+        Auto = "auto",
+        /// Through the worker's buffer.
+        Copy = "copy",
+        /// Through a pipe, inside the kernel, where there is enough to make that worth it.
+        Splice = "splice",
+    }
+}
+
 impl AcceptMode {
     /// Whether all workers wait for the same listening socket.
     pub const fn shares_listener(self) -> bool {
