@@ -4,7 +4,9 @@
 //! does with its time.
 
 pub mod echo;
+pub mod spec;
 pub mod work;
 
 pub use echo::Echo;
+pub use spec::{EchoOptions, Kind, Spec};
 pub use work::Work;
