@@ -16,6 +16,7 @@ use crate::{
     sys::{
         self,
         listen::{ListenAddress, Listener, TcpOptions},
+        socket::Liveness,
     },
 };
 
@@ -150,7 +151,7 @@ impl Target {
 }
 
 fn tcp_options(options: &Options) -> TcpOptions {
-    TcpOptions { reuseport: false, incoming_cpu: None, nodelay: options.nodelay, backlog: options.backlog }
+    TcpOptions { reuseport: false, incoming_cpu: None, nodelay: options.nodelay, liveness: Liveness::default(), backlog: options.backlog }
 }
 
 /// A unix listener can't be private; it gets the nearest mode that spreads.
