@@ -8,6 +8,7 @@ use crate::{
     measure::{
         counts::{Counts, Errors},
         histograms::Histograms,
+        ledger::Ends,
         snapshot::{AcceptorSnapshot, WorkerSnapshot},
     },
 };
@@ -86,6 +87,9 @@ fn snapshot(worker: usize, accepted: u64) -> WorkerSnapshot {
         active_avg: accepted as f64 / 2.0,
         active_max: accepted * 3 / 5,
         accept_queue_max: accepted / 30,
+        accepted_by: vec![accepted],
+        ends: Ends::default(),
+        upstreams: Vec::new(),
         histograms: histograms(accepted),
     }
 }
