@@ -51,8 +51,8 @@ pub(crate) fn report(accept: AcceptMode, accepted: &[u64], acceptor: Option<&Acc
     run.services = vec![ServiceInfo {
         name: "echo".to_owned(),
         kind: "echo".to_owned(),
-        listeners: vec![ListenerInfo { address: "127.0.0.1:7000".to_owned(), accept }],
-        accepted: None,
+        listeners: vec![ListenerInfo { index: 0, address: "127.0.0.1:7000".to_owned(), accept }],
+        ..ServiceInfo::default()
     }];
     let report = Report::new(run, &workers, acceptor);
     // What differs from machine to machine and from version to version has no place in fixed figures.
