@@ -2,6 +2,7 @@
 //!
 //! It never touches a connection, and speaks to the workers by messages alone.
 
+pub mod journal;
 pub mod notify;
 pub mod output;
 pub(crate) mod printer;

@@ -258,14 +258,17 @@ impl About<'_> {
     fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
         let duration = Duration::from_nanos(clock::now_ns() - self.started_ns);
         let kind = self.plan.kind;
-        let listeners = self.served.iter();
-        let listeners = listeners
-            .map(|served| ListenerInfo { address: served.address.to_string(), accept: served.accept })
-            .collect();
+        let listener = |(index, served): (usize, &Served)| ListenerInfo {
+            index,
+            address: served.address.to_string(),
+            accept: served.accept,
+        };
+        let listeners = self.served.iter().enumerate().map(listener).collect();
         let silent = (0..self.workers).filter(|worker| workers.iter().all(|known| known.worker != *worker));
         let missing = silent
             .map(|worker| format!("worker {worker} did not answer in time: it is left out of this report"));
-        let service = ServiceInfo { name: kind.into(), kind: kind.into(), listeners, accepted: None };
+        let service =
+            ServiceInfo { name: kind.into(), kind: kind.into(), listeners, ..ServiceInfo::default() };
         let run = RunInfo {
             cores: self.cores.clone(),
             workers: self.workers,

@@ -483,6 +483,9 @@ impl<S: Service> Worker<S> {
             active_avg,
             active_max,
             accept_queue_max: self.accept_queue_max,
+            accepted_by: recorder.accepted_by.clone(),
+            ends: recorder.ends.clone(),
+            upstreams: recorder.upstreams.clone(),
             histograms: recorder.histograms().clone(),
         }
     }

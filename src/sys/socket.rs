@@ -214,24 +214,6 @@ impl Liveness {
     }
 }
 
-/// Who is at the other end of a connection that was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A process of this machine.
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix => f.pad("unix:"),
-        }
-    }
-}
-
 pub(super) fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
 }
@@ -266,5 +248,40 @@ impl Source for Socket {
     #[inline]
     fn source(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Where a connection came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP.
+    Tcp(SocketAddr),
+    /// By a unix socket, whose clients have no address as a rule.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    /// An IPv4 client of a dual-stack listener is written as what it is, without `::ffff:`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => {
+                write!(f, "{}", SocketAddr::new(address.ip().to_canonical(), address.port()))
+            }
+            Self::Unix => f.write_str("unix:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_written_as_people_know_it() {
+        let tcp = |text: &str| Peer::Tcp(text.parse().expect("an address")).to_string();
+        assert_eq!(tcp("10.1.2.3:99"), "10.1.2.3:99");
+        assert_eq!(tcp("[::ffff:10.1.2.3]:99"), "10.1.2.3:99");
+        assert_eq!(tcp("[2001:db8::1]:99"), "[2001:db8::1]:99");
+        assert_eq!(Peer::Unix.to_string(), "unix:");
     }
 }

@@ -17,6 +17,7 @@ impl<S: Service> Worker<S> {
     pub(super) fn open(&mut self, socket: Socket, arrival: Arrival) {
         let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
         self.cx.recorder.opened(now_ns);
+        self.cx.recorder.accepted_from(arrival.listener);
         self.cx.work += 1;
         let Some(token) = self.table.next_token() else {
             // Four million sessions in one worker: refused, and counted.

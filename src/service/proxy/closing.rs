@@ -26,12 +26,8 @@ impl Proxy {
         let left = Side::ALL.map(|side| io.backlog_len(side) as u64);
         if let Some(flat) = flat {
             self.loads.remove(io.worker(), flat);
-            if session.stage == Stage::Forwarding
-                && let Some(counts) = io.recorder().upstreams.get_mut(flat)
-            {
-                counts.active -= 1;
-                counts.bytes_to += delivered(session, &left, Side::Client);
-                counts.bytes_from += session.read[Side::Upstream as usize];
+            if session.stage == Stage::Forwarding {
+                io.recorder().disconnected(flat);
             }
         }
         io.recorder().ended(code, flat);
@@ -63,7 +59,7 @@ impl Proxy {
             code,
             error: session.error,
         };
-        if !ledger.send(entry) {
+        if ledger.send(entry).is_err() {
             io.recorder().counts.ledger_dropped += 1;
         }
     }

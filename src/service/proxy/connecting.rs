@@ -107,13 +107,8 @@ impl Proxy {
         }
         session.stage = Stage::Forwarding;
         session.connect_ns = io.now_ns().saturating_sub(session.connect_ns).max(1);
-        let flat = session.upstream().map(|upstream| self.route.first_upstream + upstream);
-        let (recorder, connect_ns) = (io.recorder(), session.connect_ns);
-        recorder.counts.connects += 1;
-        recorder.record(|histograms| &mut histograms.connect, connect_ns);
-        if let Some(counts) = flat.and_then(|flat| recorder.upstreams.get_mut(flat)) {
-            counts.connected += 1;
-            counts.active += 1;
+        if let Some(upstream) = session.upstream() {
+            io.recorder().connected(self.route.first_upstream + upstream, session.connect_ns);
         }
         self.touch(session, io);
         Turn::Keep
@@ -133,12 +128,7 @@ impl Proxy {
         session.error = Some(error);
         // A name may have several addresses: the next one is tried next.
         self.targets[upstream] = self.targets[upstream].wrapping_add(1);
-        let recorder = io.recorder();
-        recorder.counts.connects_failed += 1;
-        recorder.counts.errors.connect += 1;
-        if let Some(counts) = recorder.upstreams.get_mut(self.route.first_upstream + upstream) {
-            counts.failed += 1;
-        }
+        io.recorder().connect_failed(self.route.first_upstream + upstream);
     }
 
     fn pause(&mut self, session: &mut Session, io: &mut Io<'_>, total_ns: u64) -> Turn {

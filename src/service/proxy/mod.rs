@@ -104,7 +104,10 @@ impl Proxy {
     fn forward_from(&mut self, side: Side, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) {
         loop {
             match self.forwarder.pass(session.lane(side), io, side, scratch) {
-                Read::Data(len) => session.crossed(side, len, io),
+                Read::Data(len) => {
+                    session.crossed(side, len, io);
+                    self.count(side, len, session, io);
+                }
                 Read::Pending => return,
                 Read::Eof => {
                     session.end(fin_of(side));
@@ -113,6 +116,17 @@ impl Proxy {
                 Read::Broken => return,
             }
         }
+    }
+
+    /// Counts by upstream. What is on its way to one that takes nothing any more counts as sent.
+    #[inline]
+    fn count(&self, side: Side, len: usize, session: &Session, io: &mut Io<'_>) {
+        let Some(upstream) = session.upstream() else { return };
+        let (to, from) = match side {
+            Side::Client => (len as u64, 0),
+            Side::Upstream => (0, len as u64),
+        };
+        io.recorder().passed(self.route.first_upstream + upstream, to, from);
     }
 
     /// The deadline of a session that forwards: no byte for too long, or its own time is over.
