@@ -70,6 +70,7 @@ pub mod measure;
 pub mod runtime;
 pub mod service;
 pub mod sys;
+pub mod upstream;
 
 pub use config::{AcceptMode, Address, Deal, Measure, Options, PollMode, Trigger};
 pub use control::{Running, Server};
