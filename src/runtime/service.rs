@@ -8,6 +8,11 @@ pub trait Service {
     /// What a session remembers between turns. An idle session costs its size and about 130 bytes more.
     type Session;
 
+    /// How many upstreams the sessions of all services may go to, for counting by upstream.
+    fn upstreams(&self) -> usize {
+        0
+    }
+
     /// A connection was accepted. What is written here goes out before anything is read.
     fn open(&mut self, arrival: &Arrival, io: &mut Io<'_>) -> Self::Session;
 

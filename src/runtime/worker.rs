@@ -90,6 +90,8 @@ pub struct Parts {
     pub epoll: Epoll,
     /// Its listeners.
     pub intakes: Vec<Intake>,
+    /// How many addresses are listened on, by itself or by an acceptor.
+    pub listeners: usize,
     /// Its mailbox.
     pub mailbox: Mailbox<Message>,
     /// Everyone's board.
@@ -100,6 +102,8 @@ impl<S: Service> Worker<S> {
     /// A worker that has not begun.
     pub fn new(parts: Parts, service: S, options: &Options) -> Self {
         let now_ns = clock::now_ns();
+        let mut recorder = Recorder::new(options.measure, now_ns);
+        recorder.serve(parts.listeners, service.upstreams());
         let cx = Context {
             epoll: parts.epoll,
             trigger: options.trigger,
@@ -107,7 +111,7 @@ impl<S: Service> Worker<S> {
             worker: parts.worker,
             now_ns,
             is_draining: false,
-            recorder: Recorder::new(options.measure, now_ns),
+            recorder,
             pool: Pool::default(),
             pipes: PipePool::default(),
             ready: ReadyList::default(),

@@ -10,8 +10,8 @@ use std::{
 
 use rustix::{
     net::{
-        AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
-        getpeername, getsockname, recv, send, shutdown, socket_with, sockopt,
+        AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind,
+        connect, getpeername, getsockname, recv, send, shutdown, socket_with, sockopt,
     },
     pipe::{SpliceFlags, splice},
 };

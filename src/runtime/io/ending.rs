@@ -127,6 +127,7 @@ impl Io<'_> {
             return 0;
         }
         let sent = half.socket.as_ref().filter(|socket| !socket.is_unix());
-        half.backlog.as_ref().map_or(0, |backlog| backlog.len()) + sent.map_or(0, |socket| socket.unacknowledged())
+        half.backlog.as_ref().map_or(0, |backlog| backlog.len())
+            + sent.map_or(0, |socket| socket.unacknowledged())
     }
 }

@@ -5,11 +5,7 @@
 
 use super::Io;
 use crate::{
-    runtime::{
-        backlog::Backlog,
-        service::Read,
-        token::Side,
-    },
+    runtime::{backlog::Backlog, service::Read, token::Side},
     sys::{Errno, pipe::Pipe},
 };
 

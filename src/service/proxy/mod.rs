@@ -22,8 +22,8 @@ use fastrand::Rng;
 use crate::{
     Arrival, End, Io, Read, Service, Side, Turn,
     config::ProxyOptions,
-    control::journal::JournalSender,
-    measure::ledger::Cause,
+    measure::ledger::{Cause, Entry},
+    runtime::mailbox::Sender,
     sys::socket::ConnectOptions,
     upstream::{Pool, balance::Balancer, loads::Loads},
 };
@@ -40,6 +40,8 @@ pub struct Route {
     pub pool: Pool,
     /// The number of the first of them, among those of all services.
     pub first_upstream: usize,
+    /// How many there are in all services.
+    pub upstreams: usize,
     /// What was asked for.
     pub options: ProxyOptions,
     /// How upstreams are connected.
@@ -55,13 +57,13 @@ pub struct Proxy {
     /// Which of its addresses each upstream is tried at next.
     targets: Box<[usize]>,
     random: Rng,
-    ledger: Option<JournalSender>,
+    ledger: Option<Sender<Entry>>,
     opened: u64,
 }
 
 impl Proxy {
     /// The proxy of a worker. `loads` is what the workers know of each other; to `ledger` it tells each end.
-    pub fn new(route: Arc<Route>, worker: usize, loads: Loads, ledger: Option<JournalSender>) -> Self {
+    pub fn new(route: Arc<Route>, worker: usize, loads: Loads, ledger: Option<Sender<Entry>>) -> Self {
         let weights = route.pool.weights();
         // Workers must not choose in step, or they all herd to the same upstream.
         let mut random = Rng::new();
@@ -153,6 +155,10 @@ impl Proxy {
 
 impl Service for Proxy {
     type Session = Session;
+
+    fn upstreams(&self) -> usize {
+        self.route.upstreams
+    }
 
     fn open(&mut self, arrival: &Arrival, io: &mut Io<'_>) -> Session {
         self.opened += 1;
