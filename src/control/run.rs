@@ -2,20 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Value, json};
+
 use super::{
-    Running, Server,
+    Log, Running, Server, Setup,
     notify::Notifier,
     output::{Output, say},
     printer::Printer,
 };
 use crate::{
     accept::Served,
-    config::Options,
+    config::{LogFormat, LogTarget, Options},
     measure::{
         AcceptorSnapshot, WorkerSnapshot,
         report::{ListenerInfo, Report, RunInfo, ServiceInfo},
     },
     runtime::service::Service,
+    service::{Echo, Kind},
     sys::{
         self, Errno, clock,
         epoll::{Epoll, Events, Interest},
@@ -34,7 +37,7 @@ const ENDED: u64 = 1;
 const PRINTED: u64 = 2;
 
 /// What the main thread does beside serving.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The service's name, and what it is.
     pub kind: &'static str,
@@ -46,10 +49,21 @@ pub struct Plan {
     pub report_every: Option<Duration>,
     /// Where reports go.
     pub output: Output,
+    /// Where the close ledger goes.
+    pub access_log: Option<LogTarget>,
+    /// How its lines, and those on stderr, are written.
+    pub log_format: LogFormat,
     /// Say nothing on stderr but the ready lines and what is wrong.
     pub quiet: bool,
     /// Say more.
     pub verbose: bool,
+}
+
+impl Plan {
+    /// How this run speaks.
+    pub fn log(&self) -> Log {
+        Log { format: self.log_format, quiet: self.quiet, verbose: self.verbose }
+    }
 }
 
 /// Why a run ended badly.
@@ -59,6 +73,25 @@ pub enum Failure {
     Start(String),
     /// It failed while running: exit status 1.
     Run(String),
+}
+
+/// Serves what a setup asks for.
+///
+/// # Errors
+/// As [`run`].
+pub fn serve(setup: &Setup) -> Result<(), Failure> {
+    let Setup { options, plan, services } = setup;
+    let [service] = &services[..] else {
+        return Err(Failure::Start("several services in one process: run one at a time".into()));
+    };
+    let Kind::Echo(echo) = service.kind.clone() else {
+        return Err(Failure::Start("a proxy cannot be served here".into()));
+    };
+    let bind = || Server::bind(options.clone(), &service.listen);
+    run(plan, options, bind, move |worker| {
+        let work = echo.work.as_ref().map(|work| work.seeded(echo.seed, worker));
+        Echo::new(work, echo.greet, echo.idle_timeout)
+    })
 }
 
 /// Binds, serves until it is told to stop, reports.
@@ -79,7 +112,7 @@ pub fn run<S: Service>(
     // Before any thread starts, so that all inherit the mask; and before anybody can connect, as from then on
     // there may be no descriptor left.
     let signals = Signals::block().map_err(refused)?;
-    let printer = Printer::new(&plan.output).map_err(refused)?;
+    let printer = Printer::new(&plan.output, plan.log()).map_err(refused)?;
     let epoll = Epoll::new().map_err(refused)?;
     epoll.add(&signals, SIGNALS, Interest::READ).map_err(refused)?;
     epoll.add(printer.bell(), PRINTED, Interest::READ).map_err(refused)?;
@@ -128,11 +161,15 @@ impl Main<'_> {
                 plan.kind, served.address, served.accept, options.trigger, options.poll
             ));
         }
+        for served in served {
+            plan.log().event("ready", self.about.ready(served));
+        }
         if plan.verbose {
             let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
             let pinned = if options.pin { "pinned" } else { "not pinned" };
             let process = std::process::id();
-            say(&format!("info: workers on cores {} ({pinned}), process {process}", cores.join(",")));
+            let cores = cores.join(",");
+            plan.log().info(&format!("workers on cores {cores} ({pinned}), process {process}"));
         }
     }
 
@@ -248,13 +285,24 @@ impl Main<'_> {
     }
 
     fn note(&self, text: &str) {
-        if !self.about.plan.quiet {
-            say(&format!("note: {text}"));
-        }
+        self.about.plan.log().note(text);
     }
 }
 
 impl About<'_> {
+    /// A ready line, for programs.
+    fn ready(&self, served: &Served) -> Value {
+        json!({
+            "service": self.plan.kind,
+            "kind": self.plan.kind,
+            "address": served.address.to_string(),
+            "workers": self.workers,
+            "accept": served.accept.name(),
+            "trigger": self.options.trigger.name(),
+            "poll": self.options.poll.to_string(),
+        })
+    }
+
     fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
         let duration = Duration::from_nanos(clock::now_ns() - self.started_ns);
         let kind = self.plan.kind;
