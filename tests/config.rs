@@ -144,6 +144,29 @@ fn what_config_prints_is_a_configuration() {
     assert_eq!(printed(&["config", "--effective", &file]), effective);
 }
 
+/// The example in docs/configuration.md is one, and its tables have every key.
+#[test]
+fn the_document_tells_the_truth() {
+    let document = include_str!("../docs/configuration.md");
+    let example = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    fs::write(&file, example.expect("an example")).expect("it is ours");
+    let output = run(&["check", &file]);
+    assert_eq!(text(&output.stderr), "");
+    assert!(
+        text(&output.stdout).starts_with(&format!("ok: {file}: 3 services\n")),
+        "{}",
+        text(&output.stdout)
+    );
+    let defaults = text(&run(&["config"]).stdout);
+    for key in
+        defaults.lines().filter_map(|line| line.trim_start_matches('#').split_once(" = ")).map(|(key, _)| key)
+    {
+        assert!(key.starts_with(' ') || document.contains(&format!("`{key}`")), "no word of {key}");
+    }
+}
+
 #[test]
 fn flags_of_a_proxy() {
     for (flags, says) in [
