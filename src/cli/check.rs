@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{file, usage::Refusal};
 use crate::{
     config::{Address, ProxyOptions, UpstreamOptions},
-    control::{Setup, run::Failure},
+    control::{Setup, run::Failure, site::Site},
     service::{Kind, Spec},
 };
 
@@ -15,26 +15,9 @@ use crate::{
 /// What is wrong with it.
 pub fn check(path: &Path) -> Result<String, Refusal> {
     let setup = file::setup(path)?;
-    for service in &setup.services {
-        resolve(service).map_err(|why| {
-            Failure::Start(format!("{}: service '{}': {why}", path.display(), service.name))
-        })?;
-    }
+    Site::resolve(&setup.services, &setup.options)
+        .map_err(|why| Failure::Start(format!("{}: {why}", path.display())))?;
     Ok(summary(path, &setup))
-}
-
-fn resolve(service: &Spec) -> Result<(), String> {
-    let upstreams = match &service.kind {
-        Kind::Echo(_) => &[][..],
-        Kind::Proxy(proxy) => &proxy.upstreams,
-    };
-    let addresses = service.listen.iter().chain(upstreams.iter().map(|upstream| &upstream.address));
-    for address in addresses {
-        if let Address::Tcp { host, port } = address {
-            Address::resolve(host, *port)?;
-        }
-    }
-    Ok(())
 }
 
 fn summary(path: &Path, setup: &Setup) -> String {

@@ -41,7 +41,6 @@ impl Draft {
             self.services.iter_mut().for_each(|service| set_drain(service, drain));
         }
         let plan = Plan {
-            kind: self.services.first().map_or("echo", |service| service.kind.name()),
             duration: self.reporting.duration,
             drain: self.drain,
             report_every: self.reporting.report_every,
