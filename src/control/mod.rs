@@ -8,6 +8,7 @@ pub mod output;
 pub(crate) mod printer;
 pub mod run;
 pub mod server;
+pub mod site;
 pub(crate) mod thread;
 
 pub use server::{Running, Server};
