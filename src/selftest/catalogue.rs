@@ -45,7 +45,7 @@ fn whole(volume: Volume) -> Vec<Script> {
         of("request-and-fin", "write 100, shut-down, read-to-end, close", "read-to-end, write 100, close"),
         of("bytes-one-by-one", "write-slowly 300", "write-slowly 300"),
         of("bytes-after-a-pause", "write 10, pause 60, write 10", "read 20, pause 60, write 10"),
-        of("urgent", &URGENT.repeat(20), "read 140, write-urgent, write 10"),
+        of("urgent", &URGENT.repeat(6), "read 42, write-urgent, write 10"),
         of("both-stream", &format!("write {both}, shut-down"), &format!("write {both}, shut-down")),
         of("both-stream-narrow", "write 1M, shut-down", "write 1M, shut-down").narrow(),
         of("upload-to-a-stalled-reader", &format!("write {long}, close"), STALLED),

@@ -81,7 +81,11 @@ impl Oracle {
     }
 }
 
-fn direct(scripts: &[Script], manner: Manner<'_>) -> io::Result<Vec<[Outcome; 2]>> {
+/// Plays scripts by direct TCP.
+///
+/// # Errors
+/// Where a connection couldn't be made.
+pub fn direct(scripts: &[Script], manner: Manner<'_>) -> io::Result<Vec<[Outcome; 2]>> {
     let listener = Listener::open(Family::Tcp, Path::new(""))?;
     play(&Route { entrance: &listener.place, exit: &listener }, scripts, manner)
 }

@@ -36,7 +36,7 @@ impl Results {
             let _ = writeln!(text, "{name}: {}", difference.sentence);
             let _ = writeln!(text, "    in {combinations}");
             if !difference.text.is_empty() {
-                let _ = writeln!(text, "    {}", difference.text);
+                let _ = writeln!(text, "    {}", shortened(&difference.text));
             }
         }
         let scripts: usize = self.played.iter().map(|(_, scripts)| scripts.len()).sum();
@@ -88,12 +88,16 @@ impl Results {
         }
     }
 
-    /// Each script's first difference, with all combinations that have one.
+    /// Each script's first difference, and each about the proxy as a whole, with all combinations that have one.
     fn grouped(&self) -> Vec<(&Difference, String)> {
         let mut groups: Vec<(&Difference, Vec<String>)> = Vec::new();
         for difference in &self.differences {
             let combination = difference.combination.to_string();
-            match groups.iter_mut().find(|(first, _)| first.script == difference.script) {
+            let is_same = |first: &Difference| {
+                let is_alike = difference.script.is_empty() && first.sentence != difference.sentence;
+                first.script == difference.script && !is_alike
+            };
+            match groups.iter_mut().find(|(first, _)| is_same(first)) {
                 Some((_, combinations)) => push_new(combinations, combination),
                 None => groups.push((difference, vec![combination])),
             }
@@ -113,6 +117,15 @@ fn in_few_words(combinations: &[String]) -> String {
     match combinations.len().saturating_sub(NAMED_MAX) {
         0 => named,
         more => format!("{named} and {more} more"),
+    }
+}
+
+/// Scripts with hundreds of steps are known by their names.
+fn shortened(text: &str) -> String {
+    const LEN_MAX: usize = 300;
+    match text.char_indices().nth(LEN_MAX) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text.to_owned(),
     }
 }
 

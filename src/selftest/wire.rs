@@ -16,8 +16,9 @@ use rustix::{
     },
 };
 
-/// Socket buffers of a narrow end, as asked for; the kernel doubles it.
-const NARROW_LEN: usize = 8 << 10;
+/// Socket buffers of a narrow end, as asked for (the kernel doubles it). With less than a segment of loopback, a
+/// sender waits for the persist timer again and again.
+const NARROW_LEN: usize = 32 << 10;
 
 /// What a connection is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
