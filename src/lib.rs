@@ -68,6 +68,7 @@ pub mod config;
 pub mod control;
 pub mod measure;
 pub mod runtime;
+pub mod selftest;
 pub mod service;
 pub mod sys;
 pub mod upstream;
