@@ -21,7 +21,7 @@ use serde_json::Value;
 /// How long anything may take that should happen at once: only a hang is longer, on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running `evenkeel echo`.
+/// A running `evenkeel echo` or `evenkeel proxy`.
 pub struct Server {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -47,8 +47,13 @@ impl Server {
     }
 
     /// Starts a command that runs evenkeel in the end, and waits until each `--listen` has its ready line.
-    pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
+    pub fn start_with(command: Command, arguments: &[&str]) -> Self {
         let expected = arguments.iter().filter(|argument| **argument == "--listen").count();
+        Self::start_for(command, arguments, expected)
+    }
+
+    /// The same, and waits for as many ready lines as are expected.
+    pub fn start_for(mut command: Command, arguments: &[&str], expected: usize) -> Self {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
@@ -71,7 +76,7 @@ impl Server {
     /// The addresses as the ready lines have them.
     pub fn listening(&self) -> Vec<String> {
         let address = |line: &String| {
-            let rest = line.strip_prefix("ready: echo on ").expect("an echo server's ready line");
+            let (_, rest) = line.split_once(" on ").expect("a ready line is: KIND on ADDR");
             rest.split(" · ").next().expect("split gives at least one part").to_owned()
         };
         self.ready.iter().map(address).collect()
