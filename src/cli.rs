@@ -203,6 +203,10 @@ struct RuntimeArgs {
     /// Report each time this has passed; each report counts from the start.
     #[arg(long, value_name = "DURATION", value_parser = units::duration_above_zero)]
     report_every: Option<Duration>,
+    #[arg(long)]
+    access_log: Option<String>,
+    #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
+    log_format: ShowFormat,
     /// Say nothing on stderr but the ready lines and what is wrong.
     #[arg(short, long)]
     quiet: bool,
@@ -303,6 +307,17 @@ impl RuntimeArgs {
             duration: self.duration,
             drain: self.drain,
             report_every: self.report_every,
+            access_log: self.access_log.as_ref().map(|path| {
+                let target = if path == "-" {
+                    crate::control::journal::Target::Stdout
+                } else {
+                    crate::control::journal::Target::File(path.into())
+                };
+                (
+                    target,
+                    if matches!(self.log_format, ShowFormat::Json) { Format::Json } else { Format::Text },
+                )
+            }),
             output: Output { stdout, file: self.report_file.clone() },
             quiet: self.quiet,
             verbose: self.verbose,

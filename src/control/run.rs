@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     Running, Server,
+    journal::{self, Journal},
     notify::Notifier,
-    output::{Output, say},
+    output::{Format, Output, say},
     printer::Printer,
     site::Site,
 };
@@ -48,6 +49,8 @@ pub struct Plan {
     pub report_every: Option<Duration>,
     /// Where reports go.
     pub output: Output,
+    /// Where the close ledger goes, and how its lines are written.
+    pub access_log: Option<(journal::Target, Format)>,
     /// Say nothing on stderr but the ready lines and what is wrong.
     pub quiet: bool,
     /// Say more.
@@ -89,9 +92,12 @@ pub fn serve(plan: &Plan, options: &Options, specs: &[Spec]) -> Result<(), Failu
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
     let (started, started_ns) = (SystemTime::now(), clock::now_ns());
-    let running = start(server, &site, workers, None).map_err(Failure::Start)?;
+    let journal = plan.access_log.clone();
+    let journal = journal.map(|(target, format)| Journal::start(target, format, site.names(&served)));
+    let (journal, ledger) = journal.transpose().map_err(Failure::Start)?.unzip();
+    let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
-    let mut main = Main { about, epoll, signals, printer, is_stopping: false, failed: false };
+    let mut main = Main { about, epoll, signals, printer, journal, is_stopping: false, failed: false };
     main.announce();
     systemd.ready();
     main.live(running)
@@ -131,6 +137,7 @@ struct Main<'a> {
     epoll: Epoll,
     signals: Signals,
     printer: Printer,
+    journal: Option<Journal>,
     is_stopping: bool,
     failed: bool,
 }
@@ -163,6 +170,10 @@ impl Main<'_> {
     fn live(&mut self, mut running: Running) -> Result<(), Failure> {
         self.serve(&mut running).map_err(Failure::Run)?;
         let stopped = running.join();
+        // Every session has ended, so every line has been sent.
+        if let Some(dropped) = self.journal.take().map(Journal::finish).filter(|dropped| *dropped > 0) {
+            self.note(&format!("{dropped} lines of the ledger could not be written"));
+        }
         let report = self.about.report(&stopped.workers, stopped.acceptor.as_ref());
         self.print_last(report).map_err(Failure::Run)?;
         match self.failed || stopped.panicked > 0 {

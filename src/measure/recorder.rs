@@ -200,15 +200,14 @@ mod tests {
         recorder.accepted_from(1);
         recorder.connect_failed(0);
         recorder.connected(1, 700);
-        recorder.sent_to(1, 10);
-        recorder.received_from(1, 20);
+        recorder.passed(1, 10, 0);
+        recorder.passed(1, 0, 20);
         recorder.disconnected(1);
         recorder.ended(code, Some(1));
         recorder.ended(code, None);
         assert_eq!(recorder.accepted_by, [0, 1]);
         let counts = &recorder.counts;
         assert_eq!((counts.connects, counts.connects_failed, counts.errors.connect), (1, 1, 1));
-        assert_eq!((counts.bytes_to_upstream, counts.bytes_from_upstream), (10, 20));
         assert_eq!((recorder.ends.of(code), recorder.upstreams[1].ends.of(code)), (2, 1));
         let failed = UpstreamCounts { failed: 1, ..UpstreamCounts::default() };
         assert_eq!(recorder.upstreams[0], failed);

@@ -69,6 +69,11 @@ impl<M> Sender<M> {
         Ok(())
     }
 
+    /// How many messages wait.
+    pub fn queued(&self) -> usize {
+        self.0.queue.len()
+    }
+
     /// Tells the receiver by when, in nanoseconds of the monotonic clock, it has to have stopped. May be said
     /// again, with another time.
     pub fn stop_by(&self, by_ns: u64) {

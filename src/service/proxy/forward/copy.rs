@@ -2,9 +2,9 @@
 
 use crate::{Io, Read, Side};
 
-/// The most bytes of one read, and so the most that a stalled peer can make the proxy keep for a direction. Larger
-/// buffers are hardly faster: from here on copying costs more than calling.
-pub(super) const LEN_MAX: usize = 32 << 10;
+/// The most bytes of one read, and so the most that a stalled peer can make the proxy keep for a direction: three
+/// chunks of the backlog.
+const LEN_MAX: usize = 48 << 10;
 
 #[inline]
 pub(super) fn pass(io: &mut Io<'_>, side: Side, scratch: &mut [u8]) -> Read {

@@ -2,9 +2,6 @@
 
 use crate::{Io, Read, Side};
 
-/// Below so many bytes a splice costs more than a copy would have.
-pub(super) const LEN_MIN: usize = 16 << 10;
-
 /// `None`: copy instead. No pipe could be had, or a read has to say whether the socket is empty.
 #[inline]
 pub(super) fn pass(io: &mut Io<'_>, side: Side) -> Option<Read> {
