@@ -15,12 +15,11 @@ use clap::{
 use crate::{
     config::{AcceptMode, Address, Deal, Measure, Options, PollMode, Trigger, units},
     control::{
-        Server,
         output::{self, Format, Output},
         run::{self, Failure, Plan},
     },
     measure::report::Report,
-    service::{Echo, Work},
+    service::Work,
     sys::{self, limits},
 };
 
@@ -32,6 +31,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::Echo(echo) => serve_echo(&echo),
+        Command::Proxy(proxy) => serve_proxy(&proxy),
         Command::Report(show) => show_report(&show),
     };
     match done {
@@ -53,8 +53,69 @@ struct Cli {
 enum Command {
     /// Serve: send back what comes in.
     Echo(Box<EchoArgs>),
+    /// Serve: forward to an upstream.
+    Proxy(Box<ProxyArgs>),
     /// Show a saved report.
     Report(ReportArgs),
+}
+
+#[derive(Args)]
+struct ProxyArgs {
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[arg(long, required = true)]
+    upstream: Vec<String>,
+    #[arg(long, default_value_t = crate::config::Balance::P2c)]
+    balance: crate::config::Balance,
+    #[arg(long, default_value_t = crate::config::Forward::Auto)]
+    forward: crate::config::Forward,
+    #[arg(long)]
+    source: Option<std::net::IpAddr>,
+    #[arg(long, default_value_t = 3)]
+    retries: u32,
+    #[arg(long, default_value = "1s", value_parser = units::duration_above_zero)]
+    connect_timeout: Duration,
+    #[arg(long, default_value = "10s", value_parser = units::duration_above_zero)]
+    connect_total_timeout: Duration,
+    #[arg(long, default_value = "1h", value_parser = optional_duration)]
+    idle_timeout: Maybe<Duration>,
+    #[arg(long, default_value = "30s", value_parser = optional_duration)]
+    half_closed_timeout: Maybe<Duration>,
+    #[arg(long, default_value = "off", value_parser = optional_duration)]
+    session_timeout: Maybe<Duration>,
+    #[arg(long, default_value = "1m", value_parser = optional_duration)]
+    keepalive_timeout: Maybe<Duration>,
+    #[arg(long, default_value = "off", value_parser = optional_duration)]
+    user_timeout: Maybe<Duration>,
+}
+
+fn serve_proxy(args: &ProxyArgs) -> Result<(), Failure> {
+    limits::raise_descriptors();
+    let options = args.runtime.options();
+    let upstream = |text: &String| {
+        let (address, weight) = text.rsplit_once('=').unwrap_or((text, "1"));
+        crate::config::UpstreamOptions { address: address.parse().unwrap(), weight: weight.parse().unwrap() }
+    };
+    let proxy = crate::config::ProxyOptions {
+        upstreams: args.upstream.iter().map(upstream).collect(),
+        balance: args.balance,
+        forward: args.forward,
+        source: args.source,
+        retries: args.retries,
+        timeouts: crate::config::Timeouts {
+            connect: args.connect_timeout,
+            connect_total: args.connect_total_timeout,
+            idle: args.idle_timeout.0,
+            half_closed: args.half_closed_timeout.0,
+            session: args.session_timeout.0,
+            drain: options.drain,
+            keepalive: args.keepalive_timeout.0,
+            user: args.user_timeout.0,
+        },
+    };
+    let kind = crate::service::Kind::Proxy(proxy);
+    let spec = crate::service::Spec { name: "proxy".into(), listen: args.runtime.listen.clone(), kind };
+    run::serve(&args.runtime.plan(), &options, &[spec])
 }
 
 #[derive(Args)]
@@ -142,6 +203,10 @@ struct RuntimeArgs {
     /// Report each time this has passed; each report counts from the start.
     #[arg(long, value_name = "DURATION", value_parser = units::duration_above_zero)]
     report_every: Option<Duration>,
+    #[arg(long)]
+    access_log: Option<String>,
+    #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
+    log_format: ShowFormat,
     /// Say nothing on stderr but the ready lines and what is wrong.
     #[arg(short, long)]
     quiet: bool,
@@ -181,11 +246,15 @@ fn serve_echo(args: &EchoArgs) -> Result<(), Failure> {
     limits::raise_descriptors();
     let options = args.runtime.options();
     let EchoArgs { work, seed, greet, idle_timeout, .. } = args;
-    let (work, seed, greet, idle_timeout) = (work.0.clone(), *seed, *greet, idle_timeout.0);
-    let make =
-        move |worker| Echo::new(work.as_ref().map(|work| work.seeded(seed, worker)), greet, idle_timeout);
-    let bind = || Server::bind(options.clone(), &args.runtime.listen);
-    run::run(&args.runtime.plan("echo"), &options, bind, make)
+    let echo = crate::service::EchoOptions {
+        work: work.0.clone(),
+        seed: *seed,
+        greet: *greet,
+        idle_timeout: idle_timeout.0,
+    };
+    let kind = crate::service::Kind::Echo(echo);
+    let spec = crate::service::Spec { name: "echo".into(), listen: args.runtime.listen.clone(), kind };
+    run::serve(&args.runtime.plan(), &options, &[spec])
 }
 
 fn show_report(args: &ReportArgs) -> Result<(), Failure> {
@@ -228,17 +297,27 @@ impl RuntimeArgs {
         }
     }
 
-    fn plan(&self, kind: &'static str) -> Plan {
+    fn plan(&self) -> Plan {
         let stdout = match self.report {
             ReportFormat::Text => Some(Format::Text),
             ReportFormat::Json => Some(Format::Json),
             ReportFormat::None => None,
         };
         Plan {
-            kind,
             duration: self.duration,
             drain: self.drain,
             report_every: self.report_every,
+            access_log: self.access_log.as_ref().map(|path| {
+                let target = if path == "-" {
+                    crate::control::journal::Target::Stdout
+                } else {
+                    crate::control::journal::Target::File(path.into())
+                };
+                (
+                    target,
+                    if matches!(self.log_format, ShowFormat::Json) { Format::Json } else { Format::Text },
+                )
+            }),
             output: Output { stdout, file: self.report_file.clone() },
             quiet: self.quiet,
             verbose: self.verbose,

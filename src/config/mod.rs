@@ -14,6 +14,23 @@ pub use proxy::{ProxyOptions, Timeouts, UpstreamOptions};
 
 use std::time::Duration;
 
+/// An address to listen on, and how a TCP client that has vanished is noticed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: Address,
+    /// Keep-alive: idle time before the first probe.
+    pub keepalive: Option<Duration>,
+    /// TCP_USER_TIMEOUT.
+    pub user_timeout: Option<Duration>,
+}
+
+impl From<Address> for Listen {
+    fn from(address: Address) -> Self {
+        Self { address, keepalive: None, user_timeout: None }
+    }
+}
+
 /// How a runtime is built and how its loops run. Every field has the default of the flag that sets it.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -2,11 +2,13 @@
 //!
 //! It never touches a connection, and speaks to the workers by messages alone.
 
+pub mod journal;
 pub mod notify;
 pub mod output;
 pub(crate) mod printer;
 pub mod run;
 pub mod server;
+pub mod site;
 pub(crate) mod thread;
 
 pub use server::{Running, Server};

@@ -3,13 +3,17 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Balances, Config, Listener, Machine, NamedHistograms, Report, Service, Worker, date, round::to_places,
+    Balances, Config, Listener, Machine, NamedHistograms, Report, Service, Upstream, Worker, date,
+    round::to_places,
 };
 use crate::{
-    config::{AcceptMode, Options},
+    config::{AcceptMode, Balance as UpstreamBalance, Forward, Options},
     measure::{
-        balance::Balance, counts::Counts, histograms::Histograms, snapshot::AcceptorSnapshot,
-        snapshot::WorkerSnapshot,
+        balance::Balance,
+        counts::{Counts, UpstreamCounts},
+        histograms::Histograms,
+        ledger::Ends,
+        snapshot::{AcceptorSnapshot, WorkerSnapshot},
     },
 };
 
@@ -28,30 +32,47 @@ pub struct RunInfo<'a> {
     pub workers: usize,
     /// What it served.
     pub services: Vec<ServiceInfo>,
+    /// Where it forwarded to: the upstreams of all services, in the order in which workers count them.
+    pub upstreams: Vec<UpstreamInfo>,
     /// Sentences about what a reader might not expect.
     pub notes: Vec<String>,
 }
 
 /// What a report says about a service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ServiceInfo {
     /// Its name.
     pub name: String,
-    /// What it is: `echo`.
+    /// What it is: `echo`, `proxy`.
     pub kind: String,
     /// Where it listened.
     pub listeners: Vec<ListenerInfo>,
-    /// Connections accepted for it; `None` where it's the only service, and so all connections were its.
-    pub accepted: Option<u64>,
+    /// How a proxy chooses upstreams.
+    pub balance: Option<UpstreamBalance>,
+    /// How bytes cross a proxy.
+    pub forward: Option<Forward>,
 }
 
 /// One listening address.
 #[derive(Clone, Debug)]
 pub struct ListenerInfo {
+    /// Its place among the listeners of all services, by which workers count what they accept.
+    pub index: usize,
     /// The address, with the real port.
     pub address: String,
     /// How its connections reached workers.
     pub accept: AcceptMode,
+}
+
+/// One upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamInfo {
+    /// The name of its service.
+    pub service: String,
+    /// Its address, as it was typed.
+    pub address: String,
+    /// Its share, against the others'.
+    pub weight: u32,
 }
 
 impl<'a> RunInfo<'a> {
@@ -64,6 +85,7 @@ impl<'a> RunInfo<'a> {
             cores: Vec::new(),
             workers: 0,
             services: Vec::new(),
+            upstreams: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -73,7 +95,15 @@ impl Report {
     /// The report of a run so far, from one snapshot a worker.
     pub fn new(run: RunInfo, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Self {
         let totals = sum(workers);
-        let services = run.services.into_iter().map(|service| service.report(&totals)).collect();
+        let is_alone = run.services.len() == 1;
+        let accepted_by = |listener: &ListenerInfo| accepted_by(workers, listener.index);
+        let accepted = |service: &ServiceInfo| match is_alone {
+            true => totals.accepted,
+            false => service.listeners.iter().map(accepted_by).sum(),
+        };
+        let services =
+            run.services.into_iter().map(|service| Service::new(accepted(&service), service)).collect();
+        let upstreams = run.upstreams.into_iter().enumerate();
         Self {
             schema: Self::SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,7 +117,8 @@ impl Report {
             histograms: NamedHistograms::new(&merged(workers)),
             workers: workers.iter().map(Worker::new).collect(),
             acceptor: acceptor.cloned(),
-            upstreams: Vec::new(),
+            ends: ends(workers),
+            upstreams: upstreams.map(|(index, info)| Upstream::new(info, index, workers)).collect(),
             notes: run.notes,
         }
     }
@@ -118,20 +149,28 @@ impl Config {
     }
 }
 
-impl ServiceInfo {
-    fn report(self, totals: &Counts) -> Service {
-        let listeners: Vec<Listener> = self
-            .listeners
-            .into_iter()
-            .map(|listener| Listener { address: listener.address, accept: listener.accept.to_string() })
-            .collect();
-        Service {
-            name: self.name,
-            kind: self.kind,
+impl Service {
+    fn new(accepted: u64, info: ServiceInfo) -> Self {
+        let listener =
+            |info: ListenerInfo| Listener { address: info.address, accept: info.accept.to_string() };
+        let listeners: Vec<Listener> = info.listeners.into_iter().map(listener).collect();
+        Self {
+            name: info.name,
+            kind: info.kind,
+            balance: info.balance.map_or_else(String::new, |balance| balance.to_string()),
+            forward: info.forward.map_or_else(String::new, |forward| forward.to_string()),
             listen: listeners.iter().map(|listener| listener.address.clone()).collect(),
-            accepted: self.accepted.unwrap_or(totals.accepted),
+            accepted,
             listeners,
         }
+    }
+}
+
+impl Upstream {
+    fn new(info: UpstreamInfo, index: usize, workers: &[WorkerSnapshot]) -> Self {
+        let mut counts = UpstreamCounts::default();
+        workers.iter().filter_map(|worker| worker.upstreams.get(index)).for_each(|of_one| counts += of_one);
+        Self { service: info.service, address: info.address, weight: info.weight, counts }
     }
 }
 
@@ -170,6 +209,17 @@ fn sum(workers: &[WorkerSnapshot]) -> Counts {
     })
 }
 
+fn accepted_by(workers: &[WorkerSnapshot], listener: usize) -> u64 {
+    workers.iter().filter_map(|worker| worker.accepted_by.get(listener)).sum()
+}
+
+fn ends(workers: &[WorkerSnapshot]) -> Ends {
+    workers.iter().fold(Ends::default(), |mut sum, worker| {
+        sum += &worker.ends;
+        sum
+    })
+}
+
 fn merged(workers: &[WorkerSnapshot]) -> Histograms {
     workers.iter().fold(Histograms::default(), |mut all, worker| {
         all.add(&worker.histograms);
@@ -192,11 +242,11 @@ mod tests {
             (
                 "",
                 "schema version started duration_s machine config services totals balance histograms workers \
-                 acceptor upstreams",
+                 acceptor ends upstreams",
             ),
             ("/machine", "cpus kernel"),
             ("/config", "accept trigger listen_trigger poll workers cores"),
-            ("/services/0", "name kind listen accepted"),
+            ("/services/0", "name kind balance forward listen accepted"),
             (
                 "/totals",
                 "accepted closed active messages bytes_in bytes_out wakeups spurious_wakeups accept_eagain \

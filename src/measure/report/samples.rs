@@ -8,6 +8,7 @@ use crate::{
     measure::{
         counts::{Counts, Errors},
         histograms::Histograms,
+        ledger::Ends,
         snapshot::{AcceptorSnapshot, WorkerSnapshot},
     },
 };
@@ -50,8 +51,8 @@ pub(crate) fn report(accept: AcceptMode, accepted: &[u64], acceptor: Option<&Acc
     run.services = vec![ServiceInfo {
         name: "echo".to_owned(),
         kind: "echo".to_owned(),
-        listeners: vec![ListenerInfo { address: "127.0.0.1:7000".to_owned(), accept }],
-        accepted: None,
+        listeners: vec![ListenerInfo { index: 0, address: "127.0.0.1:7000".to_owned(), accept }],
+        ..ServiceInfo::default()
     }];
     let report = Report::new(run, &workers, acceptor);
     // What differs from machine to machine and from version to version has no place in fixed figures.
@@ -86,6 +87,9 @@ fn snapshot(worker: usize, accepted: u64) -> WorkerSnapshot {
         active_avg: accepted as f64 / 2.0,
         active_max: accepted * 3 / 5,
         accept_queue_max: accepted / 30,
+        accepted_by: vec![accepted],
+        ends: Ends::default(),
+        upstreams: Vec::new(),
         histograms: histograms(accepted),
     }
 }
