@@ -140,6 +140,23 @@ proptest! {
     }
 }
 
+/// Why p2c is the default: what is known of an upstream that has just come may be wrong, and all act upon it at once.
+#[test]
+fn an_idle_newcomer_gets_all_sessions_or_its_chance_in_two_draws() {
+    const UPSTREAMS: usize = 10;
+    const SESSIONS: usize = 10_000;
+    let loads = Loads::new(1, UPSTREAMS);
+    (1..UPSTREAMS).for_each(|upstream| loads.add(0, upstream));
+    let newcomers = |balance| {
+        let mut balancer = Balancer::new(balance, &[1; UPSTREAMS], 0, 0, 1);
+        let choices = (0..SESSIONS).filter_map(|_| balancer.choose(&loads, &Tried::default()));
+        choices.filter(|&index| index == 0).count()
+    };
+    assert_eq!(newcomers(Balance::LeastConnections), SESSIONS);
+    // In two draws of ten it is once in five times; six standard deviations are 240.
+    assert!(newcomers(Balance::P2c).abs_diff(SESSIONS / 5) < 240);
+}
+
 #[test]
 fn ties_are_broken_by_chance_and_weight() {
     // One session each for its weight: 3 / 3, 1 / 1, and 2 / 1, which is never least.
