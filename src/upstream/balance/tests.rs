@@ -3,13 +3,14 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
+use crate::config::UpstreamOptions;
+
+const UPPER: u32 = UpstreamOptions::WEIGHT_MAX;
 
 /// Services of one to nine upstreams.
 fn weights() -> impl Strategy<Value = Vec<u32>> {
     vec(1..=UPPER, 1..10)
 }
-
-const UPPER: u32 = 256;
 
 /// Sends sessions that never end through the balancer; how many each upstream has then.
 fn pour(balancer: &mut Balancer, loads: &Loads, sessions: u64) -> Vec<u64> {
