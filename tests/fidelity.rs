@@ -69,7 +69,7 @@ fn scripts_of_chance_come_out_as_by_direct_tcp() {
 #[test]
 fn direct_tcp_is_as_direct_tcp() {
     let mut scripts = catalogue::all(Volume::Some);
-    let mut runner = TestRunner::deterministic();
+    let mut runner = TestRunner::default();
     let chance = prop::collection::vec(chance::script(), 400);
     scripts.extend(chance.new_tree(&mut runner).expect("nothing is rejected").current());
     let mut rng = fastrand::Rng::with_seed(seed());
