@@ -22,14 +22,14 @@
 //!
 //! ```
 //! use std::{io::{Read as _, Write as _}, net::TcpStream, time::Duration};
-//! use evenkeel::{Io, Options, Read, Server, Service, Side, Turn};
+//! use evenkeel::{Arrival, Io, Options, Read, Server, Service, Side, Turn};
 //!
 //! struct Shout;
 //!
 //! impl Service for Shout {
 //!     type Session = ();
 //!
-//!     fn open(&mut self, _: &mut Io<'_>) {}
+//!     fn open(&mut self, _: &Arrival, _: &mut Io<'_>) {}
 //!
 //!     fn turn(&mut self, _: &mut (), io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
 //!         loop {
@@ -71,11 +71,13 @@ pub mod runtime;
 pub mod selftest;
 pub mod service;
 pub mod sys;
+pub mod upstream;
 
 pub use config::{AcceptMode, Address, Deal, Measure, Options, PollMode, Trigger};
 pub use control::{Running, Server};
 pub use runtime::{
+    intake::Arrival,
     io::Io,
-    service::{Read, Service, Turn},
+    service::{End, Read, Service, Turn},
     token::Side,
 };

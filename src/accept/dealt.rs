@@ -15,7 +15,7 @@ use crate::{
     measure::AcceptorSnapshot,
     runtime::{
         board::Board,
-        intake::{Accepted, Intake, PAUSE_NS, Share},
+        intake::{Accepted, Arrival, Intake, PAUSE_NS, Share},
         mailbox::{Mailbox, Sender},
         message::Message,
         token::{Target as TokenTarget, Token},
@@ -65,7 +65,7 @@ pub struct Acceptor {
     /// listeners are out of epoll meanwhile, which would report them for ever.
     resume_ns: Option<u64>,
     /// Accepted, and every mailbox was full.
-    held: Option<Socket>,
+    held: Option<(Socket, Arrival)>,
     /// By when it has to have stopped, once that was said.
     stop_by_ns: Option<u64>,
 }
@@ -166,8 +166,8 @@ impl Acceptor {
             return;
         }
         self.resume_ns = None;
-        if let Some(Err(socket)) = self.held.take().map(|socket| self.dealer.deal(socket)) {
-            self.held = Some(socket);
+        if let Some(Err(back)) = self.held.take().map(|held| self.dealer.deal(held)) {
+            self.held = Some(back);
             return self.pause(FULL_RETRY_NS);
         }
         for intake in &mut self.intakes {
@@ -189,11 +189,11 @@ impl Acceptor {
     fn accept_from(&mut self, index: usize) {
         for _ in 0..self.accept_budget {
             match self.intakes[index].accept(&self.epoll) {
-                Accepted::Session(socket) => {
+                Accepted::Session(socket, arrival) => {
                     self.counts.accepted += 1;
-                    if let Err(socket) = self.dealer.deal(socket) {
+                    if let Err(back) = self.dealer.deal((socket, arrival)) {
                         self.counts.mailbox_full += 1;
-                        self.held = Some(socket);
+                        self.held = Some(back);
                         return self.pause(FULL_RETRY_NS);
                     }
                 }
@@ -235,21 +235,21 @@ struct Dealer {
 
 impl Dealer {
     /// Gives a connection to a worker, or back, where every mailbox is full.
-    fn deal(&mut self, mut socket: Socket) -> Result<(), Socket> {
+    fn deal(&mut self, (mut socket, arrival): (Socket, Arrival)) -> Result<(), (Socket, Arrival)> {
         let first = self.choose();
         for turn in 0..self.workers.len() {
             let worker = (first + turn) % self.workers.len();
-            match self.workers[worker].send(Message::Adopt(socket)) {
+            match self.workers[worker].send(Message::Adopt(socket, arrival)) {
                 Ok(()) => {
                     self.dealt[worker] += 1;
                     self.next = (worker + 1) % self.workers.len();
                     return Ok(());
                 }
-                Err(Message::Adopt(back)) => socket = back,
+                Err(Message::Adopt(back, _)) => socket = back,
                 Err(_) => unreachable!("a full mailbox gives back what it was given"),
             }
         }
-        Err(socket)
+        Err((socket, arrival))
     }
 
     /// Ties go to the worker after the last one, never to the first of all.

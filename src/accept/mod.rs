@@ -11,11 +11,12 @@ pub mod shared;
 use std::{fs, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use crate::{
-    config::{AcceptMode, Address, Options, PollMode, Trigger},
+    config::{AcceptMode, Address, Listen, Options, PollMode, Trigger},
     runtime::{intake::Intake, topology::Topology},
     sys::{
         self,
         listen::{ListenAddress, Listener, TcpOptions},
+        socket::Liveness,
     },
 };
 
@@ -42,15 +43,16 @@ pub struct Served {
 ///
 /// # Errors
 /// A sentence: on what, why it failed, what to do.
-pub fn bind(addresses: &[Address], options: &Options, topology: &Topology) -> Result<Bound, String> {
+pub fn bind(listens: &[Listen], options: &Options, topology: &Topology) -> Result<Bound, String> {
     let intakes = (0..topology.workers).map(|_| Vec::new()).collect();
     let mut bound = Bound { intakes, dealt: Vec::new(), served: Vec::new() };
-    for (index, address) in addresses.iter().enumerate() {
-        if addresses[..index].contains(address) && !address.has_any_port() {
+    for (index, listen) in listens.iter().enumerate() {
+        let address = &listen.address;
+        if listens[..index].iter().any(|other| other.address == *address) && !address.has_any_port() {
             unlink(&bound.served);
             return Err(format!("cannot listen on {address} twice: name it once"));
         }
-        if let Err(message) = bound.add(address, options, topology) {
+        if let Err(message) = bound.add(listen, options, topology) {
             unlink(&bound.served);
             return Err(message);
         }
@@ -68,8 +70,9 @@ pub fn unlink(served: &[Served]) {
 }
 
 impl Bound {
-    fn add(&mut self, address: &Address, options: &Options, topology: &Topology) -> Result<(), String> {
-        let target = Target::of(address)?;
+    fn add(&mut self, listen: &Listen, options: &Options, topology: &Topology) -> Result<(), String> {
+        let address = &listen.address;
+        let target = Target::of(listen)?;
         let accept = mode_for(&target, options);
         let served = match accept {
             AcceptMode::Private => private::bind(&target, options, &mut self.intakes, |_| None),
@@ -126,15 +129,16 @@ pub fn notes(options: &Options, served: &[Served]) -> Vec<String> {
 
 /// An address, resolved.
 enum Target {
-    Tcp(std::net::SocketAddr),
+    Tcp(std::net::SocketAddr, Liveness),
     Unix(std::path::PathBuf),
 }
 
 impl Target {
-    fn of(address: &Address) -> Result<Self, String> {
-        Ok(match address {
-            Address::Tcp { host, port } => Self::Tcp(Address::resolve(host, *port)?),
-            Address::Any { port } => Self::Tcp(Listener::any(*port)),
+    fn of(listen: &Listen) -> Result<Self, String> {
+        let liveness = Liveness { keepalive: listen.keepalive, user_timeout: listen.user_timeout };
+        Ok(match &listen.address {
+            Address::Tcp { host, port } => Self::Tcp(Address::resolve(host, *port)?, liveness),
+            Address::Any { port } => Self::Tcp(Listener::any(*port), liveness),
             Address::Unix(path) => Self::Unix(path.clone()),
         })
     }
@@ -142,15 +146,16 @@ impl Target {
     /// One listener for whoever will accept.
     fn listen(&self, options: &Options) -> io::Result<Arc<Listener>> {
         let listener = match self {
-            Self::Tcp(address) => Listener::tcp(*address, tcp_options(options))?,
+            Self::Tcp(address, liveness) => Listener::tcp(*address, tcp_options(options, *liveness))?,
             Self::Unix(path) => Listener::unix(path, options.unix_mode, options.backlog)?,
         };
         Ok(Arc::new(listener))
     }
 }
 
-fn tcp_options(options: &Options) -> TcpOptions {
-    TcpOptions { reuseport: false, incoming_cpu: None, nodelay: options.nodelay, backlog: options.backlog }
+fn tcp_options(options: &Options, liveness: Liveness) -> TcpOptions {
+    let Options { nodelay, backlog, .. } = *options;
+    TcpOptions { reuseport: false, incoming_cpu: None, nodelay, liveness, backlog }
 }
 
 /// A unix listener can't be private; it gets the nearest mode that spreads.

@@ -21,14 +21,15 @@ pub(super) fn bind(
     intakes: &mut [Vec<Intake>],
     core_of: impl Fn(usize) -> Option<usize>,
 ) -> io::Result<ListenAddress> {
-    let Target::Tcp(address) = target else {
+    let Target::Tcp(address, liveness) = target else {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "AF_UNIX has no SO_REUSEPORT"));
     };
     Listener::probe(*address)?;
     let mut listeners: Vec<Listener> = Vec::with_capacity(intakes.len());
     for worker in 0..intakes.len() {
         let address = listeners.first().map_or(*address, |first| real(first, *address));
-        let group = TcpOptions { reuseport: true, incoming_cpu: core_of(worker), ..tcp_options(options) };
+        let group =
+            TcpOptions { reuseport: true, incoming_cpu: core_of(worker), ..tcp_options(options, *liveness) };
         listeners.push(Listener::tcp(address, group)?);
     }
     let served = listeners.first().map(|first| first.address().clone());

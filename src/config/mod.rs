@@ -4,18 +4,37 @@
 //! module above may read it.
 
 pub mod address;
+pub mod log;
 pub mod modes;
 pub mod proxy;
 pub mod units;
 
 pub use address::Address;
-pub use modes::{AcceptMode, Balance, Deal, Forward, Measure, PollMode, Trigger};
+pub use log::LogTarget;
+pub use modes::{AcceptMode, Balance, Deal, Forward, LogFormat, Measure, PollMode, Trigger};
 pub use proxy::{ProxyOptions, Timeouts, UpstreamOptions};
 
 use std::time::Duration;
 
+/// An address to listen on, and how a TCP client that has vanished is noticed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: Address,
+    /// Keep-alive: idle time before the first probe.
+    pub keepalive: Option<Duration>,
+    /// TCP_USER_TIMEOUT.
+    pub user_timeout: Option<Duration>,
+}
+
+impl From<Address> for Listen {
+    fn from(address: Address) -> Self {
+        Self { address, keepalive: None, user_timeout: None }
+    }
+}
+
 /// How a runtime is built and how its loops run. Every field has the default of the flag that sets it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Number of workers (1 to 1024); `None` is the number of allowed cores, bounded by the cgroup's quota.
     pub workers: Option<usize>,

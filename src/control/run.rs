@@ -2,25 +2,32 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Value, json};
+
 use super::{
-    Running, Server,
+    Log, Running, Server, Setup,
+    journal::Journal,
     notify::Notifier,
     output::{Output, say},
     printer::Printer,
+    site::Site,
 };
 use crate::{
     accept::Served,
-    config::Options,
+    config::{LogFormat, LogTarget, Options},
     measure::{
         AcceptorSnapshot, WorkerSnapshot,
-        report::{ListenerInfo, Report, RunInfo, ServiceInfo},
+        ledger::Entry,
+        report::{Report, RunInfo},
     },
-    runtime::service::Service,
+    runtime::mailbox::Sender,
+    service::{Kind, Spec},
     sys::{
         self, Errno, clock,
         epoll::{Epoll, Events, Interest},
         signals::{Signal, Signals},
     },
+    upstream::Pool,
 };
 
 /// How long sessions may go on when `--duration` is over and no `--drain` was given.
@@ -34,10 +41,8 @@ const ENDED: u64 = 1;
 const PRINTED: u64 = 2;
 
 /// What the main thread does beside serving.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The service's name, and what it is.
-    pub kind: &'static str,
     /// Stop by itself after this time.
     pub duration: Option<Duration>,
     /// How long sessions may go on after a stop, where it was said.
@@ -46,10 +51,21 @@ pub struct Plan {
     pub report_every: Option<Duration>,
     /// Where reports go.
     pub output: Output,
+    /// Where the close ledger goes.
+    pub access_log: Option<LogTarget>,
+    /// How its lines, and those on stderr, are written.
+    pub log_format: LogFormat,
     /// Say nothing on stderr but the ready lines and what is wrong.
     pub quiet: bool,
     /// Say more.
     pub verbose: bool,
+}
+
+impl Plan {
+    /// How this run speaks.
+    pub fn log(&self) -> Log {
+        Log { format: self.log_format, quiet: self.quiet, verbose: self.verbose }
+    }
 }
 
 /// Why a run ended badly.
@@ -65,12 +81,9 @@ pub enum Failure {
 ///
 /// # Errors
 /// A sentence for people, and whether anything was started.
-pub fn run<S: Service>(
-    plan: &Plan,
-    options: &Options,
-    bind: impl FnOnce() -> Result<Server, String>,
-    make: impl Fn(usize) -> S + Send + Clone + 'static,
-) -> Result<(), Failure> {
+pub fn serve(setup: &Setup) -> Result<(), Failure> {
+    let Setup { options, plan, services } = setup;
+    let site = Site::resolve(services, options).map_err(Failure::Start)?;
     plan.output.check().map_err(Failure::Start)?;
     let refused = |error: Errno| {
         let why = sys::reason(&error.into());
@@ -79,28 +92,50 @@ pub fn run<S: Service>(
     // Before any thread starts, so that all inherit the mask; and before anybody can connect, as from then on
     // there may be no descriptor left.
     let signals = Signals::block().map_err(refused)?;
-    let printer = Printer::new(&plan.output).map_err(refused)?;
+    let printer = Printer::new(&plan.output, plan.log()).map_err(refused)?;
     let epoll = Epoll::new().map_err(refused)?;
     epoll.add(&signals, SIGNALS, Interest::READ).map_err(refused)?;
     epoll.add(printer.bell(), PRINTED, Interest::READ).map_err(refused)?;
     let systemd = Notifier::from_environment();
-    let server = bind().map_err(Failure::Start)?;
+    let server = Server::bind_all(options.clone(), &site.listens()).map_err(Failure::Start)?;
+    let served = server.served().to_vec();
+    // From here on a port that the kernel chose is known too.
+    site.check(&served).map_err(Failure::Start)?;
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
     let (started, started_ns) = (SystemTime::now(), clock::now_ns());
-    let running = server.start(make).map_err(Failure::Start)?;
-    let served = running.served().to_vec();
-    let about = About { plan, options, notes, cores, workers, served, started, started_ns };
-    let mut main = Main { about, epoll, signals, printer, is_stopping: false, failed: false };
+    let journal = plan.access_log.clone();
+    let journal = journal.map(|target| Journal::start(target, plan.log_format, site.names(&served)));
+    let (journal, ledger) = journal.transpose().map_err(Failure::Start)?.unzip();
+    let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
+    let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
+    let mut main = Main { about, epoll, signals, printer, journal, is_stopping: false, failed: false };
     main.announce();
     systemd.ready();
     main.live(running)
+}
+
+/// Starts the workers, each with what this process serves: a lone service needs no choice for each turn.
+fn start(
+    server: Server,
+    site: &Site,
+    workers: usize,
+    ledger: Option<Sender<Entry>>,
+) -> Result<Running, String> {
+    if let Some(make) = site.lone_echo() {
+        return server.start(make);
+    }
+    match site.lone_proxy(workers, ledger.clone()) {
+        Some(make) => server.start(make),
+        None => server.start(site.several(workers, ledger)),
+    }
 }
 
 /// What every report says of the run.
 struct About<'a> {
     plan: &'a Plan,
     options: &'a Options,
+    site: Site,
     notes: Vec<String>,
     cores: Vec<usize>,
     workers: usize,
@@ -114,25 +149,36 @@ struct Main<'a> {
     epoll: Epoll,
     signals: Signals,
     printer: Printer,
+    journal: Option<Journal>,
     is_stopping: bool,
     failed: bool,
 }
 
 impl Main<'_> {
     fn announce(&self) {
-        let About { plan, options, notes, cores, workers, served, .. } = &self.about;
+        let About { plan, options, site, notes, cores, workers, served, .. } = &self.about;
         notes.iter().for_each(|note| self.note(note));
-        for served in served {
+        for (index, served) in served.iter().enumerate() {
+            let (spec, pool) = site.describe(index);
             say(&format!(
-                "ready: {} on {} · {workers} workers · accept={} trigger={} poll={}",
-                plan.kind, served.address, served.accept, options.trigger, options.poll
+                "ready: {} on {} · {workers} workers · accept={} trigger={} poll={}{}",
+                spec.kind.name(),
+                served.address,
+                served.accept,
+                options.trigger,
+                options.poll,
+                details(spec, pool),
             ));
+        }
+        for (index, served) in served.iter().enumerate() {
+            plan.log().event("ready", self.about.ready(index, served));
         }
         if plan.verbose {
             let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
             let pinned = if options.pin { "pinned" } else { "not pinned" };
             let process = std::process::id();
-            say(&format!("info: workers on cores {} ({pinned}), process {process}", cores.join(",")));
+            let cores = cores.join(",");
+            plan.log().info(&format!("workers on cores {cores} ({pinned}), process {process}"));
         }
     }
 
@@ -140,6 +186,10 @@ impl Main<'_> {
     fn live(&mut self, mut running: Running) -> Result<(), Failure> {
         self.serve(&mut running).map_err(Failure::Run)?;
         let stopped = running.join();
+        // Every session has ended, so every line has been sent.
+        if let Some(dropped) = self.journal.take().map(Journal::finish).filter(|dropped| *dropped > 0) {
+            self.note(&format!("{dropped} lines of the ledger could not be written"));
+        }
         let report = self.about.report(&stopped.workers, stopped.acceptor.as_ref());
         self.print_last(report).map_err(Failure::Run)?;
         match self.failed || stopped.panicked > 0 {
@@ -248,33 +298,48 @@ impl Main<'_> {
     }
 
     fn note(&self, text: &str) {
-        if !self.about.plan.quiet {
-            say(&format!("note: {text}"));
-        }
+        self.about.plan.log().note(text);
     }
 }
 
 impl About<'_> {
+    /// A ready line, for programs.
+    fn ready(&self, index: usize, served: &Served) -> Value {
+        let (spec, _) = self.site.describe(index);
+        json!({
+            "service": spec.name,
+            "kind": spec.kind.name(),
+            "address": served.address.to_string(),
+            "workers": self.workers,
+            "accept": served.accept.name(),
+            "trigger": self.options.trigger.name(),
+            "poll": self.options.poll.to_string(),
+        })
+    }
+
     fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
         let duration = Duration::from_nanos(clock::now_ns() - self.started_ns);
-        let kind = self.plan.kind;
-        let listeners = self.served.iter();
-        let listeners = listeners
-            .map(|served| ListenerInfo { address: served.address.to_string(), accept: served.accept })
-            .collect();
         let silent = (0..self.workers).filter(|worker| workers.iter().all(|known| known.worker != *worker));
         let missing = silent
             .map(|worker| format!("worker {worker} did not answer in time: it is left out of this report"));
-        let service = ServiceInfo { name: kind.into(), kind: kind.into(), listeners, accepted: None };
         let run = RunInfo {
             cores: self.cores.clone(),
             workers: self.workers,
-            services: vec![service],
+            services: self.site.services(&self.served),
+            upstreams: self.site.upstreams(),
             notes: self.notes.iter().cloned().chain(missing).collect(),
             ..RunInfo::new(self.started, duration, self.options)
         };
         Report::new(run, workers, acceptor)
     }
+}
+
+/// What a ready line says at its end: a name that was given, how bytes cross, and where to.
+fn details(spec: &Spec, pool: Option<&Pool>) -> String {
+    let name = if spec.name == spec.kind.name() { String::new() } else { format!(" · {}", spec.name) };
+    let (Kind::Proxy(proxy), Some(pool)) = (&spec.kind, pool) else { return name };
+    let upstreams: Vec<&str> = pool.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    format!(" · forward={}{name} · to {}", proxy.forward, upstreams.join(", "))
 }
 
 fn cannot_wait(error: Errno) -> String {

@@ -12,7 +12,7 @@ use crate::{
         self, Bound, Served,
         dealt::{Acceptor, Order},
     },
-    config::{AcceptMode, Address, Options},
+    config::{AcceptMode, Address, Listen, Options},
     measure::{AcceptorSnapshot, WorkerSnapshot},
     runtime::{
         board::Board,
@@ -48,9 +48,17 @@ impl Server {
     /// # Errors
     /// A sentence: what was tried, on what, why it failed, what to do. Nothing was started.
     pub fn bind(options: Options, addresses: &[Address]) -> Result<Self, String> {
+        Self::bind_all(options, &addresses.iter().cloned().map(Listen::from).collect::<Vec<_>>())
+    }
+
+    /// The same, where more is to be said of an address than what it is.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_all(options: Options, listens: &[Listen]) -> Result<Self, String> {
         options.validate()?;
         let topology = Topology::plan(&options, &Allowed::read())?;
-        let bound = accept::bind(addresses, &options, &topology)?;
+        let bound = accept::bind(listens, &options, &topology)?;
         Ok(Self { options, topology, bound })
     }
 
@@ -84,7 +92,7 @@ impl Server {
             format!("cannot set up the workers: {why}; raise `ulimit -n` or free memory")
         };
         let Bound { intakes, dealt, served } = self.bound;
-        let board = Board::new(self.topology.workers);
+        let (board, served_len) = (Board::new(self.topology.workers), served.len());
         let ended = EventFd::new().map_err(|error| {
             accept::unlink(&served);
             refused(error)
@@ -98,7 +106,8 @@ impl Server {
             let (sender, mailbox) = mailbox().map_err(refused)?;
             let (epoll, intakes) = register(intakes, &mailbox).map_err(refused)?;
             let core = self.topology.core_of(worker);
-            parts.push(Parts { worker, core, epoll, intakes, mailbox, board: board.clone() });
+            let listeners = served_len;
+            parts.push(Parts { worker, core, epoll, intakes, listeners, mailbox, board: board.clone() });
             senders.push(sender);
         }
         for (parts, sender) in parts.into_iter().zip(&senders) {

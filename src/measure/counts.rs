@@ -4,6 +4,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
+use super::ledger::Ends;
+
 /// Declares counters once: the struct, and the sum over workers.
 macro_rules! counters {
     ($(#[$meta:meta])* $type:ident { $($(#[$doc:meta])* $field:ident: $kind:ty,)+ }) => {
@@ -35,6 +37,18 @@ counters! {
         bytes_in: u64,
         /// Bytes written to clients.
         bytes_out: u64,
+        /// Connections to upstreams that were established.
+        connects: u64,
+        /// Attempts to connect to an upstream that failed.
+        connects_failed: u64,
+        /// Bytes written to upstreams.
+        bytes_to_upstream: u64,
+        /// Bytes read from upstreams.
+        bytes_from_upstream: u64,
+        /// Of the bytes written to either side, those that crossed by splice.
+        bytes_spliced: u64,
+        /// Sessions that are missing from the ledger, because its writer was behind.
+        ledger_dropped: u64,
         /// Returns from epoll_wait with at least one event, or from a wait that was meant to sleep.
         wakeups: u64,
         /// Wakeups that led to no work: no accept, no message, no byte written, no session ended, no mail.
@@ -77,10 +91,28 @@ counters! {
         timeout: u64,
         /// Times that accepting paused because descriptors or memory ran out.
         fd_limit: u64,
-        /// Upstream connections that failed.
+        /// Attempts to connect to an upstream that failed.
         connect: u64,
         /// Everything else, such as a socket that epoll would not take.
         other: u64,
+    }
+}
+
+counters! {
+    /// What one worker had to do with one upstream, or the sum over all.
+    UpstreamCounts {
+        /// Connections open now.
+        active: u64,
+        /// Connections established.
+        connected: u64,
+        /// Attempts to connect that failed.
+        failed: u64,
+        /// Bytes written to it.
+        bytes_to: u64,
+        /// Bytes read from it.
+        bytes_from: u64,
+        /// How the sessions ended that had chosen it last.
+        ends: Ends,
     }
 }
 

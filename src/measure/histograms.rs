@@ -51,6 +51,12 @@ histograms! {
     wait: "ns",
     /// Accept → closed.
     session_life: "ns",
+    /// An upstream connection was begun → established.
+    connect: "ns",
+    /// Accept → the upstream's first byte.
+    first_byte: "ns",
+    /// Bytes could be read → they were written onward.
+    transit: "ns",
     /// Events that one epoll_wait returned.
     batch: "events",
 }

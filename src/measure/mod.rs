@@ -2,17 +2,19 @@
 //!
 //! Workers record into structs of their own (`counts`, `histograms`); a report is made from copies
 //! (`snapshot`) by whoever asked, and says how evenly work was spread (`balance`) beside what chance would
-//! have done (`chance`). Nothing here is shared between threads.
+//! have done (`chance`). The close ledger tells of each proxied session how it ended (`ledger`). Nothing here
+//! is shared between threads.
 
 pub mod balance;
 pub mod chance;
 pub mod counts;
 pub mod histograms;
+pub mod ledger;
 pub mod recorder;
 pub mod report;
 pub mod snapshot;
 
-pub use counts::Counts;
+pub use counts::{Counts, UpstreamCounts};
 pub use histograms::Histograms;
 pub use report::Report;
 pub use snapshot::{AcceptorSnapshot, WorkerSnapshot};

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{counts::Counts, histograms::Histograms};
+use super::{
+    counts::{Counts, UpstreamCounts},
+    histograms::Histograms,
+    ledger::Ends,
+};
 
 /// The state of one worker's records at one moment.
 #[derive(Clone, Debug)]
@@ -20,6 +24,12 @@ pub struct WorkerSnapshot {
     /// The longest accept queue that it found when it came to accept (`tcpi_unacked` of the listener);
     /// 0 where it has no TCP listener or measures nothing.
     pub accept_queue_max: u64,
+    /// Connections that it accepted, by listener; empty where it wasn't told how many there are.
+    pub accepted_by: Vec<u64>,
+    /// How its sessions ended.
+    pub ends: Ends,
+    /// What it had to do with each upstream.
+    pub upstreams: Vec<UpstreamCounts>,
     /// What it recorded.
     pub histograms: Histograms,
 }

@@ -1,9 +1,12 @@
-//! Backlog bytes: what a peer would not take yet, in chunks from the worker's pool.
+//! Backlog bytes: what a peer would not take yet, in chunks from the worker's pool or in the pipe that they
+//! were spliced into.
 //!
 //! While a side has any, the bytes that would go there aren't read, so a backlog never holds more than one
-//! read and a greeting. An idle session holds none.
+//! read and a greeting, or one pipe. An idle session holds neither.
 
 use std::collections::VecDeque;
+
+use crate::sys::pipe::Pipe;
 
 /// Size of a chunk, in bytes.
 const CHUNK_LEN: usize = 16 << 10;
@@ -11,6 +14,48 @@ const CHUNK_LEN: usize = 16 << 10;
 const SPARE_MAX: usize = 64;
 
 type Chunk = Box<[u8; CHUNK_LEN]>;
+
+/// Spare pipes that a worker keeps; more are closed.
+const SPARE_PIPES_MAX: usize = 16;
+/// The least that a pipe must hold to be worth its two descriptors. An ordinary user's shrink to two slots when
+/// there are many (`fs.pipe-user-pages-soft`).
+const PIPE_CAPACITY_MIN: usize = 16 << 10;
+/// How soon a pipe is asked for again where none could be had, in nanoseconds.
+const PIPE_RETRY_NS: u64 = 1_000_000_000;
+
+/// A worker's spare pipes. One is lent for a turn, and for longer only while bytes are in it.
+#[derive(Default)]
+pub struct PipePool {
+    spare: Vec<Pipe>,
+    retry_ns: u64,
+}
+
+impl PipePool {
+    /// A pipe that is empty; `None` where there is none to be had, now or a moment ago.
+    #[inline]
+    pub fn take(&mut self, now_ns: u64) -> Option<Pipe> {
+        self.spare.pop().or_else(|| self.make(now_ns))
+    }
+
+    /// Takes a pipe back, if it is empty: what is in one of a dead session would come out in another.
+    #[inline]
+    pub fn give(&mut self, pipe: Pipe) {
+        if pipe.is_empty() && self.spare.len() < SPARE_PIPES_MAX {
+            self.spare.push(pipe);
+        }
+    }
+
+    fn make(&mut self, now_ns: u64) -> Option<Pipe> {
+        if now_ns < self.retry_ns {
+            return None;
+        }
+        let made = Pipe::new().ok().filter(|pipe| pipe.capacity() >= PIPE_CAPACITY_MIN);
+        if made.is_none() {
+            self.retry_ns = now_ns + PIPE_RETRY_NS;
+        }
+        made
+    }
+}
 
 /// A worker's spare chunks.
 #[derive(Default)]
@@ -28,21 +73,41 @@ impl Pool {
     }
 }
 
+/// Where backlog bytes are.
+pub enum Backlog {
+    /// In memory.
+    Bytes(Chunks),
+    /// In the kernel. A pipe that still holds bytes is closed with its session, never pooled.
+    Pipe(Pipe),
+}
+
+impl Backlog {
+    /// How many bytes wait.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(chunks) => chunks.len,
+            Self::Pipe(pipe) => pipe.len(),
+        }
+    }
+
+    /// Gives its chunks back.
+    pub fn discard(self, pool: &mut Pool) {
+        if let Self::Bytes(mut chunks) = self {
+            chunks.chunks.drain(..).for_each(|chunk| pool.give(chunk));
+        }
+    }
+}
+
 /// Bytes in the order in which they must go out.
 #[derive(Default)]
-pub struct Backlog {
+pub struct Chunks {
     chunks: VecDeque<Chunk>,
     /// Where the first byte is in the first chunk.
     start: usize,
     len: usize,
 }
 
-impl Backlog {
-    /// How many bytes wait.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
+impl Chunks {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -82,12 +147,6 @@ impl Backlog {
             self.chunks.pop_front().into_iter().for_each(|chunk| pool.give(chunk));
         }
     }
-
-    /// Gives all its chunks back.
-    pub fn clear(&mut self, pool: &mut Pool) {
-        self.chunks.drain(..).for_each(|chunk| pool.give(chunk));
-        (self.start, self.len) = (0, 0);
-    }
 }
 
 #[cfg(test)]
@@ -102,7 +161,7 @@ mod tests {
         fn bytes_come_out_as_they_went_in(
             steps in prop::collection::vec((0usize..40_000, 0usize..40_000), 1..40),
         ) {
-            let (mut backlog, mut pool) = (Backlog::default(), Pool::default());
+            let (mut backlog, mut pool) = (Chunks::default(), Pool::default());
             let mut model: VecDeque<u8> = VecDeque::new();
             let mut next = 0u8;
             for (pushed, consumed) in steps {
@@ -122,7 +181,7 @@ mod tests {
                     backlog.consume(part, &mut pool);
                     left -= part;
                 }
-                prop_assert_eq!(backlog.len(), model.len());
+                prop_assert_eq!(backlog.len, model.len());
                 prop_assert!(backlog.chunks.len() <= model.len().div_ceil(CHUNK_LEN) + 1);
                 prop_assert!(!backlog.is_empty() || backlog.chunks.is_empty(), "an empty backlog holds memory");
             }

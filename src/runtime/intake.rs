@@ -12,7 +12,7 @@ use crate::{
         Errno,
         epoll::{Epoll, Exclusive, Interest},
         listen::Listener,
-        socket::Socket,
+        socket::{Peer, Socket},
     },
 };
 
@@ -43,9 +43,19 @@ impl Share {
     }
 }
 
+/// Where a connection has come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The address that it was accepted on, by its index among those that are listened on.
+    pub listener: usize,
+    /// Who has connected.
+    pub peer: Peer,
+}
+
 /// A listener in one epoll.
 pub struct Intake {
     listener: Arc<Listener>,
+    index: usize,
     token: Token,
     trigger: Trigger,
     share: Share,
@@ -58,7 +68,7 @@ pub struct Intake {
 /// What an accept brought.
 pub enum Accepted {
     /// A connection.
-    Session(Socket),
+    Session(Socket, Arrival),
     /// Nothing: the connection was gone before it was accepted.
     Gone,
     /// Nothing: the queue is empty.
@@ -71,7 +81,7 @@ impl Intake {
     /// The listener of this index, not yet in an epoll.
     pub fn new(listener: Arc<Listener>, index: usize, trigger: Trigger, share: Share) -> Self {
         let token = Token::listener(index);
-        Self { listener, token, trigger, share, is_in: false, since_rotation: 0, noted: false }
+        Self { listener, index, token, trigger, share, is_in: false, since_rotation: 0, noted: false }
     }
 
     /// How it is shared.
@@ -111,9 +121,9 @@ impl Intake {
     /// Takes a connection.
     pub fn accept(&mut self, epoll: &Epoll) -> Accepted {
         match self.listener.accept() {
-            Ok(socket) => {
+            Ok((socket, peer)) => {
                 self.rotate(epoll);
-                Accepted::Session(socket)
+                Accepted::Session(socket, Arrival { listener: self.index, peer })
             }
             Err(Errno::AGAIN) => {
                 self.noted = false;

@@ -4,17 +4,25 @@
 //! is remembered, so a message costs one read and one write. What a peer doesn't take is kept, and while it
 //! is kept the bytes that would follow it aren't read. What a service asks to read in a turn is what it
 //! will be told of; a service that doesn't ask is left alone.
+//!
+//! Here are reading, writing and deadlines; [`opening`] has the second side, [`splicing`] the way of bytes that
+//! never enter this process, [`ending`] what a turn's decision does to the sockets.
+
+mod ending;
+mod opening;
+mod splicing;
 
 use std::time::Duration;
 
+pub use opening::Connection;
+
 use super::{
-    backlog::{Backlog, Pool},
-    link::{Half, Link, NEVER_NS, Phase, Registration},
+    backlog::{Backlog, Chunks, PipePool, Pool},
+    link::{Half, Inflow, Link, NEVER_NS, Registration, Reset},
     ready::ReadyList,
-    service::{Read, Turn, sink},
+    service::{End, Read, sink},
     timer::Wheel,
     token::{Side, Token},
-    trigger,
 };
 use crate::{
     config::Trigger,
@@ -22,21 +30,15 @@ use crate::{
     sys::{Errno, epoll::Epoll},
 };
 
-/// The most reads of a turn, unless its budget is unlimited. Bytes alone don't bound a turn: where short reads
-/// prove nothing (urgent data, passed descriptors) a peer could have it read them one by one.
+/// The most reads of a turn from one side, unless its budget is unlimited. Bytes alone don't bound a turn: where
+/// short reads prove nothing (urgent data, passed descriptors) a peer could have it read them one by one.
 const READS_MAX: u32 = 16;
-
-/// How long a closed session's peer may take nothing of its backlog bytes before it is cut off, in nanoseconds.
-const FLUSH_NS: u64 = 10_000_000_000;
-
-/// How long a closed session's peer may go on sending before it is cut off, in nanoseconds.
-const LINGER_NS: u64 = 1_000_000_000;
 
 /// What is a worker's, and every one of its turns works with.
 pub(super) struct Context {
     pub epoll: Epoll,
     pub trigger: Trigger,
-    /// The most bytes that a turn reads.
+    /// The most bytes that a turn reads from one side.
     pub budget: usize,
     pub worker: usize,
     /// The time of the running iteration.
@@ -45,6 +47,7 @@ pub(super) struct Context {
     pub is_draining: bool,
     pub recorder: Recorder,
     pub pool: Pool,
+    pub pipes: PipePool,
     pub ready: ReadyList,
     /// Deadlines: a token, and the deadline under which it was filed.
     pub wheel: Wheel<(Token, u64)>,
@@ -62,47 +65,39 @@ pub(super) enum Next {
     /// It is over: its sockets are closed.
     End,
     /// It is over: its sockets are reset.
-    Reset,
+    Reset(End),
 }
 
 /// One session, during one of its turns.
 pub struct Io<'a> {
     link: &'a mut Link,
     cx: &'a mut Context,
-    budget: usize,
-    reads_left: u32,
+    budget: [usize; 2],
+    reads_left: [u32; 2],
     asked: [bool; 2],
+    work_before: u64,
 }
 
 impl<'a> Io<'a> {
     pub(super) fn new(link: &'a mut Link, cx: &'a mut Context) -> Self {
         let budget = cx.budget;
-        let reads_left = if budget == usize::MAX { u32::MAX } else { READS_MAX };
-        Self { link, cx, budget, reads_left, asked: [false; 2] }
+        let reads = if budget == usize::MAX { u32::MAX } else { READS_MAX };
+        let work_before = cx.work;
+        Self { link, cx, budget: [budget; 2], reads_left: [reads; 2], asked: [false; 2], work_before }
     }
 
     /// Reads what has come in on a side, up to the turn's budget.
     #[inline]
     pub fn read(&mut self, side: Side, buffer: &mut [u8]) -> Read {
-        self.asked[side as usize] = true;
-        let held_off = self.is_held_off(side);
+        let wanted = match self.may_read(side, buffer.len()) {
+            Ok(wanted) => wanted,
+            Err(read) => return read,
+        };
         let half = self.link.half(side);
-        match half {
-            Half { broken: true, .. } => return Read::Broken,
-            Half { eof: true, .. } => return Read::Eof,
-            Half { readable: false, .. } | Half { socket: None, .. } => return Read::Pending,
-            _ if held_off => return Read::Pending,
-            _ => {}
-        }
-        let wanted = buffer.len().min(self.budget);
-        if wanted == 0 || self.reads_left == 0 {
-            return Read::Pending;
-        }
-        self.reads_left -= 1;
         let result =
             half.socket.as_ref().map_or(Err(Errno::AGAIN), |socket| socket.read(&mut buffer[..wanted]));
         match result {
-            Ok(0) => self.read_eof(side),
+            Ok(0) => self.read_end(side),
             Ok(len) => {
                 if len < wanted && half.short_read_drains(self.cx.trigger) {
                     half.readable = false;
@@ -110,33 +105,57 @@ impl<'a> Io<'a> {
                 self.read_data(side, len)
             }
             Err(Errno::AGAIN) => self.read_nothing(side),
-            Err(error) => {
-                self.break_side(side, error);
-                Read::Broken
-            }
+            Err(error) => self.read_error(side, error),
         }
     }
 
     /// Writes bytes to a side: what its socket takes goes out now, the rest is kept and goes out in order as
-    /// soon as there is room. Bytes for a broken side are dropped, and counted.
+    /// soon as there is room. Bytes for a dead side are dropped, and counted.
     #[inline]
     pub fn write(&mut self, side: Side, bytes: &[u8]) {
-        let sent = match self.link.half(side) {
-            Half { broken: true, .. } | Half { socket: None, .. } => {
-                self.cx.recorder.counts.bytes_undelivered += bytes.len() as u64;
-                return;
-            }
-            Half { backlog: None, writable: true, .. } => self.send(side, bytes),
-            _ => 0,
-        };
+        let half = self.link.half(side);
+        if half.socket.is_none() || half.reset != Reset::No {
+            self.cx.recorder.counts.bytes_undelivered += bytes.len() as u64;
+            return;
+        }
+        let sent = if half.backlog.is_none() && half.writable { self.send(side, bytes) } else { 0 };
         if sent < bytes.len() {
             self.keep(side, &bytes[sent..]);
         }
     }
 
+    /// Ends the stream to a side: FIN goes out behind what was written. Reading goes on.
+    pub fn finish(&mut self, side: Side) {
+        self.link.half(side).fin_wanted = true;
+        self.send_fin(side);
+    }
+
     /// Whether bytes for this side wait until its peer takes more.
     pub fn is_backlogged(&self, side: Side) -> bool {
         self.link.is_backlogged(side)
+    }
+
+    /// How many bytes were written to a side and have not gone out.
+    pub fn backlog_len(&mut self, side: Side) -> usize {
+        self.link.half(side).backlog.as_ref().map_or(0, |backlog| backlog.len())
+    }
+
+    /// Whether a side is dead: reset, or given up by the kernel. What it had sent before may still have to be read.
+    #[inline]
+    pub fn is_dead(&mut self, side: Side) -> bool {
+        self.link.half(side).reset != Reset::No
+    }
+
+    /// Whether nothing more can be read from a side.
+    #[inline]
+    pub fn is_read_out(&mut self, side: Side) -> bool {
+        self.link.half(side).inflow != Inflow::Open
+    }
+
+    /// Whether this turn has moved any byte, or learned of an end.
+    #[inline]
+    pub fn has_moved(&self) -> bool {
+        self.cx.work != self.work_before
     }
 
     /// Asks for [`super::service::Service::expire`] after this time, in place of what was asked before.
@@ -147,9 +166,33 @@ impl<'a> Io<'a> {
         self.set_deadline_ns(self.cx.now_ns.saturating_add(after_ns));
     }
 
+    /// The same, for a moment of the monotonic clock in nanoseconds.
+    #[inline]
+    pub fn set_deadline_ns(&mut self, deadline_ns: u64) {
+        self.link.deadline_ns = deadline_ns;
+        match self.link.filed {
+            Some((filed_ns, _)) if filed_ns <= deadline_ns => return,
+            Some((_, later)) => self.cx.wheel.take_back(later),
+            None if deadline_ns == NEVER_NS => return,
+            None => {}
+        }
+        let filed = self.cx.wheel.file(deadline_ns, (self.link.token, deadline_ns));
+        self.link.filed = Some((deadline_ns, filed));
+    }
+
+    /// Has the session closed by RST, however it ends.
+    pub fn end_by_reset(&mut self) {
+        self.link.ends_by_reset = true;
+    }
+
     /// The worker's number, from 0.
     pub fn worker(&self) -> usize {
         self.cx.worker
+    }
+
+    /// When the session was opened, in nanoseconds of the monotonic clock.
+    pub fn opened_ns(&self) -> u64 {
+        self.link.opened_ns
     }
 
     /// The time of the running iteration, in nanoseconds of the monotonic clock.
@@ -162,58 +205,25 @@ impl<'a> Io<'a> {
         self.cx.is_draining
     }
 
-    pub(super) fn set_deadline_ns(&mut self, deadline_ns: u64) {
-        self.link.deadline_ns = deadline_ns;
-        match self.link.filed {
-            Some((filed_ns, _)) if filed_ns <= deadline_ns => return,
-            Some((_, later)) => self.cx.wheel.take_back(later),
-            None => {}
-        }
-        let filed = self.cx.wheel.file(deadline_ns, (self.link.token, deadline_ns));
-        self.link.filed = Some((deadline_ns, filed));
-    }
-
-    /// Writes out backlog bytes where there is room for them.
-    pub(super) fn flush(&mut self) {
-        for side in Side::ALL {
-            while self.link.is_backlogged(side) && self.link.half(side).writable {
-                // Taken out for the call, as sending needs the rest of the session.
-                let Some(mut backlog) = self.link.half(side).backlog.take() else { break };
-                let sent = self.send(side, backlog.front());
-                backlog.consume(sent, &mut self.cx.pool);
-                if self.link.half(side).broken {
-                    self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
-                    backlog.clear(&mut self.cx.pool);
-                } else if !backlog.is_empty() {
-                    self.link.half(side).backlog = Some(backlog);
-                }
-            }
-        }
-    }
-
-    /// Reads what still comes, and drops it.
-    pub(super) fn discard(&mut self, scratch: &mut [u8]) {
-        for side in Side::ALL {
-            while let Read::Data(len) = self.read(side, scratch) {
-                self.cx.recorder.counts.bytes_undelivered += len as u64;
-            }
-        }
+    pub(crate) fn recorder(&mut self) -> &mut Recorder {
+        &mut self.cx.recorder
     }
 
     /// Makes a side look whether something is there, whatever epoll said.
     pub(super) fn look_again(&mut self) {
-        // A side without a socket has nothing to read, and would be looked at again and again.
-        self.link.halves().iter_mut().for_each(|half| half.readable = half.socket.is_some());
-    }
-
-    /// Whether bytes for any side wait until its peer takes more.
-    pub(super) fn has_backlog(&self) -> bool {
-        self.link.has_backlog()
+        // A side without a connection has nothing to read, and would be looked at again and again.
+        let is_connected = |half: &Half| half.socket.is_some() && !half.connecting;
+        self.link.halves().iter_mut().for_each(|half| half.readable |= is_connected(half));
     }
 
     /// Whether this turn has read any byte.
     pub(super) fn has_read(&self) -> bool {
-        self.budget < self.cx.budget
+        self.budget != [self.cx.budget; 2]
+    }
+
+    /// Whether the session has two sides.
+    pub(super) fn has_two(&self) -> bool {
+        self.link.has_two()
     }
 
     /// Whether the session has nothing to read and nothing to write.
@@ -221,27 +231,9 @@ impl<'a> Io<'a> {
         !self.has_unread() && !self.link.has_backlog()
     }
 
-    /// Does what a turn has decided, as far as it concerns the sockets.
-    #[inline]
-    pub(super) fn conclude(&mut self, turn: Turn) -> Next {
-        match turn {
-            Turn::Keep => self.settle(),
-            Turn::Close => self.wind_down(),
-            Turn::Abort => Next::Reset,
-        }
-    }
-
-    /// Asks epoll for what this turn has shown to be of interest.
-    pub(super) fn settle(&mut self) -> Next {
-        for side in Side::ALL {
-            if self.settle_side(side).is_err() {
-                // Out of memory or of watches: a session that epoll doesn't know would sleep for ever.
-                self.cx.recorder.counts.errors.other += 1;
-                return Next::Reset;
-            }
-        }
-        let is_silent = self.cx.trigger == Trigger::Edge || self.link.has_left_epoll();
-        if is_silent && self.has_unread() { Next::Again } else { Next::Wait }
+    /// Whether bytes for any side wait until its peer takes more.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.link.has_backlog()
     }
 
     /// Whether a side that the turn has asked to read may still have something: the budget ran out, or the
@@ -251,63 +243,13 @@ impl<'a> Io<'a> {
         Side::ALL.into_iter().any(|side| {
             let (asked, held_off) = (self.asked[side as usize], self.is_held_off(side));
             let half = self.link.half(side);
-            asked && half.readable && !half.eof && !half.broken && !held_off
+            asked && half.readable && half.inflow == Inflow::Open && !held_off
         })
     }
 
-    /// A session that nobody has had a turn with yet waits to be read.
+    /// A session that nobody has had a turn with yet waits to be read, unless it waits for its second side.
     pub(super) fn expect_client(&mut self) {
-        self.asked[Side::Client as usize] = true;
-    }
-
-    /// Backlog bytes first, then FIN, then what the peer still sends until its own FIN. Where that has come
-    /// already the close itself sends ours.
-    fn wind_down(&mut self) -> Next {
-        if self.link.has_backlog() {
-            self.link.phase = Phase::Flushing;
-            // Moved by each turn: a peer that takes its time gets it, one that takes nothing does not.
-            self.set_deadline_ns(self.cx.now_ns + FLUSH_NS);
-            return self.settle();
-        }
-        if self.link.is_over() {
-            return Next::End;
-        }
-        if self.link.phase != Phase::Lingering {
-            self.link.phase = Phase::Lingering;
-            self.finish_writing();
-            self.set_deadline_ns(self.cx.now_ns + LINGER_NS);
-        }
-        self.asked = [true; 2];
-        self.settle()
-    }
-
-    /// Sends FIN on every side that has not had one.
-    fn finish_writing(&mut self) {
-        for half in self.link.halves() {
-            if let (false, Some(socket)) = (half.fin_sent || half.broken, &half.socket) {
-                socket.shut_down_writing();
-                half.fin_sent = true;
-            }
-        }
-    }
-
-    fn settle_side(&mut self, side: Side) -> Result<(), Errno> {
-        let reads = self.asked[side as usize] && !self.is_held_off(side);
-        let token = self.link.token.on(side).to_u64();
-        let half = self.link.half(side);
-        let Some(socket) = &half.socket else { return Ok(()) };
-        let writes = half.backlog.is_some();
-        half.was_blocked |= writes;
-        let wanted = trigger::interest(self.cx.trigger, half, reads && !half.eof && !half.broken, writes);
-        match half.registration {
-            Registration::Left => return Ok(()),
-            Registration::Out => self.cx.epoll.add(socket, token, wanted)?,
-            Registration::Armed if half.armed == wanted => return Ok(()),
-            Registration::Armed | Registration::Disarmed => self.cx.epoll.modify(socket, token, wanted)?,
-        }
-        half.armed = wanted;
-        half.registration = Registration::Armed;
-        Ok(())
+        self.asked[Side::Client as usize] = !self.link.has_two();
     }
 
     /// Back pressure: while the place where a side's bytes go has backlog bytes, the side isn't read.
@@ -316,22 +258,51 @@ impl<'a> Io<'a> {
         self.link.is_backlogged(sink(side, self.link.has_two()))
     }
 
+    /// How much of what was asked for may be read now; or what there is to say in place of reading.
+    #[inline]
+    fn may_read(&mut self, side: Side, len: usize) -> Result<usize, Read> {
+        self.asked[side as usize] = true;
+        let held_off = self.is_held_off(side);
+        let half = self.link.half(side);
+        match half.inflow {
+            Inflow::Open => {}
+            Inflow::Ended => return Err(Read::Eof),
+            Inflow::Lost => return Err(Read::Broken),
+        }
+        let wanted = len.min(self.budget[side as usize]);
+        let has_turn = wanted > 0 && self.reads_left[side as usize] > 0;
+        if !half.readable || half.connecting || half.socket.is_none() || held_off || !has_turn {
+            return Err(Read::Pending);
+        }
+        self.reads_left[side as usize] -= 1;
+        Ok(wanted)
+    }
+
     #[inline]
     fn read_data(&mut self, side: Side, len: usize) -> Read {
-        self.budget -= len;
+        self.budget[side as usize] -= len;
         self.cx.work += 1;
         self.cx.recorder.count(|counts| {
             counts.messages += 1;
-            counts.bytes_in += if side == Side::Client { len as u64 } else { 0 };
+            match side {
+                Side::Client => counts.bytes_in += len as u64,
+                Side::Upstream => counts.bytes_from_upstream += len as u64,
+            }
         });
         Read::Data(len)
     }
 
-    fn read_eof(&mut self, side: Side) -> Read {
+    fn read_end(&mut self, side: Side) -> Read {
         self.cx.work += 1;
         let half = self.link.half(side);
-        half.eof = true;
         half.readable = false;
+        if half.reset == Reset::Outright {
+            // The error was told by a write; what the kernel says after that is no FIN.
+            half.inflow = Inflow::Lost;
+            return Read::Broken;
+        }
+        half.inflow = Inflow::Ended;
+        self.heed_failure(side);
         Read::Eof
     }
 
@@ -346,6 +317,42 @@ impl<'a> Io<'a> {
         Read::Pending
     }
 
+    fn read_error(&mut self, side: Side, error: Errno) -> Read {
+        self.break_side(side, error);
+        let half = self.link.half(side);
+        half.readable = false;
+        half.inflow = Inflow::Lost;
+        Read::Broken
+    }
+
+    /// Writes out backlog bytes where there is room for them, and FIN behind them.
+    pub(super) fn flush(&mut self) {
+        for side in Side::ALL {
+            self.heed_failure(side);
+            while self.link.is_backlogged(side) && self.link.half(side).writable {
+                // Taken out for the call, as sending needs the rest of the session.
+                let Some(mut backlog) = self.link.half(side).backlog.take() else { break };
+                let is_left = match &mut *backlog {
+                    Backlog::Bytes(chunks) => {
+                        let sent = self.send(side, chunks.front());
+                        chunks.consume(sent, &mut self.cx.pool);
+                        !chunks.is_empty()
+                    }
+                    Backlog::Pipe(pipe) => {
+                        self.send_pipe(side, pipe);
+                        !pipe.is_empty()
+                    }
+                };
+                match *backlog {
+                    _ if is_left => self.link.half(side).backlog = Some(backlog),
+                    Backlog::Pipe(pipe) => self.cx.pipes.give(pipe),
+                    Backlog::Bytes(_) => {}
+                }
+            }
+            self.send_fin(side);
+        }
+    }
+
     #[inline]
     fn send(&mut self, side: Side, bytes: &[u8]) -> usize {
         let half = self.link.half(side);
@@ -354,41 +361,76 @@ impl<'a> Io<'a> {
             Ok(sent) => sent,
             Err(Errno::AGAIN) => 0,
             Err(error) => {
-                self.break_side(side, error);
+                self.write_error(side, error);
                 return 0;
             }
         };
         if sent < bytes.len() {
             half.writable = false;
         }
-        self.cx.work += u64::from(sent > 0);
-        self.cx.recorder.count(|counts| {
-            counts.partial_writes += u64::from(sent < bytes.len());
-            counts.bytes_out += if side == Side::Client { sent as u64 } else { 0 };
-        });
+        self.sent(side, sent, sent < bytes.len());
         sent
     }
 
-    fn keep(&mut self, side: Side, bytes: &[u8]) {
-        let half = self.link.half(side);
-        if half.broken {
-            self.cx.recorder.counts.bytes_undelivered += bytes.len() as u64;
-            return;
-        }
-        half.backlog.get_or_insert_with(Box::<Backlog>::default).push(bytes, &mut self.cx.pool);
+    #[inline]
+    fn sent(&mut self, side: Side, sent: usize, is_partial: bool) {
+        self.cx.work += u64::from(sent > 0);
+        self.cx.recorder.count(|counts| {
+            counts.partial_writes += u64::from(is_partial);
+            match side {
+                Side::Client => counts.bytes_out += sent as u64,
+                Side::Upstream => counts.bytes_to_upstream += sent as u64,
+            }
+        });
     }
 
-    /// Remembers an error: the kernel tells it once, and what follows would look like a clean end.
+    fn send_fin(&mut self, side: Side) {
+        let half = self.link.half(side);
+        let may = half.fin_wanted && !half.fin_sent && half.backlog.is_none() && half.is_alive();
+        if may && let Some(socket) = &half.socket {
+            socket.shut_down_writing();
+            half.fin_sent = true;
+        }
+    }
+
+    fn keep(&mut self, side: Side, bytes: &[u8]) {
+        let empty = || Box::new(Backlog::Bytes(Chunks::default()));
+        match &mut **self.link.half(side).backlog.get_or_insert_with(empty) {
+            Backlog::Bytes(chunks) => chunks.push(bytes, &mut self.cx.pool),
+            // While a pipe waits for a side, nothing that would follow it is read.
+            Backlog::Pipe(_) => self.cx.recorder.counts.bytes_undelivered += bytes.len() as u64,
+        }
+    }
+
+    /// A write has failed. What the peer had sent before is read all the same.
+    fn write_error(&mut self, side: Side, error: Errno) {
+        self.break_side(side, error);
+        let half = self.link.half(side);
+        half.readable = true;
+        half.hides_more = true;
+    }
+
+    /// Epoll has reported an error on a side that was read to its end: no call will tell of it.
+    fn heed_failure(&mut self, side: Side) {
+        let half = self.link.half(side);
+        if half.failed && half.inflow == Inflow::Ended && half.reset == Reset::No {
+            self.break_side(side, Errno::PIPE);
+        }
+    }
+
+    /// Remembers an error: the kernel tells it once, and what follows would look like a clean end. EPIPE is what
+    /// it tells where FIN had come before the reset (`tcp_reset` in net/ipv4/tcp_input.c).
     fn break_side(&mut self, side: Side, error: Errno) {
         self.cx.work += 1;
         let half = self.link.half(side);
-        half.broken = true;
-        half.readable = false;
-        let errors = &mut self.cx.recorder.counts.errors;
-        match error {
-            Errno::CONNRESET | Errno::PIPE => errors.reset += 1,
-            Errno::TIMEDOUT => errors.timeout += 1,
-            _ => errors.other += 1,
+        if half.reset == Reset::No {
+            half.reset = if error == Errno::PIPE { Reset::AfterFin } else { Reset::Outright };
+            let errors = &mut self.cx.recorder.counts.errors;
+            match error {
+                Errno::CONNRESET | Errno::PIPE => errors.reset += 1,
+                Errno::TIMEDOUT => errors.timeout += 1,
+                _ => errors.other += 1,
+            }
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct Link {
     pub is_overdue: bool,
     /// Whether its first turn tries to read before epoll was asked.
     pub first_read: bool,
+    /// Whether its sockets are closed by RST, however it ends.
+    pub ends_by_reset: bool,
+    /// In phase `Resetting`.
+    pub parting: Option<Box<Parting>>,
     halves: [Half; 2],
 }
 
@@ -50,6 +54,18 @@ pub enum Phase {
     Flushing,
     /// FIN is sent; what the peer still sends is read and dropped until its FIN comes.
     Lingering,
+    /// A reset waits until what was written before it has arrived.
+    Resetting,
+}
+
+/// How a reset that waits comes on.
+pub struct Parting {
+    /// Bytes that had not arrived at the last look.
+    pub left: usize,
+    /// When they last became fewer.
+    pub moved_ns: u64,
+    /// How long until the next look: no event tells of acknowledgements.
+    pub pause_ns: u64,
 }
 
 /// Where a socket stands with epoll.
@@ -65,6 +81,28 @@ pub enum Registration {
     Left,
 }
 
+/// How far the bytes that come in on a socket are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inflow {
+    /// More may come.
+    Open,
+    /// The peer's FIN was read.
+    Ended,
+    /// It broke off: no FIN came before the error.
+    Lost,
+}
+
+/// Whether a connection is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// It isn't, as far as is known.
+    No,
+    /// It is, and the peer's FIN had come before.
+    AfterFin,
+    /// It is, and no FIN had come: a read of 0 from now on is no end of the stream.
+    Outright,
+}
+
 /// One socket of a session.
 pub struct Half {
     /// The socket, while it is open.
@@ -73,16 +111,22 @@ pub struct Half {
     pub registration: Registration,
     /// What epoll was last asked for.
     pub armed: Interest,
+    /// It has begun to connect, and is neither connected nor refused.
+    pub connecting: bool,
     /// A read may bring something.
     pub readable: bool,
     /// A write may take something.
     pub writable: bool,
     /// Something is behind the data (an end, an error, an urgent mark), so a short read proves nothing.
     pub hides_more: bool,
-    /// The peer's FIN was read.
-    pub eof: bool,
-    /// A call told of an error; it is told once, so it is kept here.
-    pub broken: bool,
+    /// Epoll has reported an error.
+    pub failed: bool,
+    /// How far reading is.
+    pub inflow: Inflow,
+    /// Whether a call told of an error, or epoll of one after the end. It is told once, so it is kept here.
+    pub reset: Reset,
+    /// Our FIN goes out behind the backlog bytes.
+    pub fin_wanted: bool,
     /// Our FIN was sent.
     pub fin_sent: bool,
     /// Edge: a write was short once, so epoll is asked for room to write from then on.
@@ -104,7 +148,9 @@ impl Link {
             queued: false,
             is_overdue: false,
             first_read: false,
-            halves: [Half::new(Some(client)), Half::new(None)],
+            ends_by_reset: false,
+            parting: None,
+            halves: [Half::new(client), Half::absent()],
         }
     }
 
@@ -120,10 +166,11 @@ impl Link {
         self.halves[Side::Upstream as usize].socket.is_some()
     }
 
-    /// Whether a side has backlog bytes.
+    /// Whether a side has backlog bytes that may still go out.
     #[inline]
     pub fn is_backlogged(&self, side: Side) -> bool {
-        self.halves[side as usize].backlog.is_some()
+        let half = &self.halves[side as usize];
+        half.backlog.is_some() && half.reset == Reset::No
     }
 
     /// Whether any side has backlog bytes.
@@ -133,7 +180,9 @@ impl Link {
 
     /// Whether nothing more can be read from any side.
     pub fn is_over(&self) -> bool {
-        self.halves.iter().all(|half| half.socket.is_none() || half.eof || half.broken)
+        let is_over =
+            |half: &Half| half.socket.is_none() || half.inflow != Inflow::Open || half.reset != Reset::No;
+        self.halves.iter().all(is_over)
     }
 
     /// Whether a side is driven by the ready list alone.
@@ -148,20 +197,34 @@ impl Link {
 }
 
 impl Half {
-    fn new(socket: Option<Socket>) -> Self {
+    /// No socket yet.
+    pub fn absent() -> Self {
         Self {
-            socket,
+            socket: None,
             registration: Registration::Out,
             armed: Interest::NONE,
+            connecting: false,
             readable: false,
             writable: true,
             hides_more: false,
-            eof: false,
-            broken: false,
+            failed: false,
+            inflow: Inflow::Open,
+            reset: Reset::No,
+            fin_wanted: false,
             fin_sent: false,
             was_blocked: false,
             backlog: None,
         }
+    }
+
+    /// A socket that is connected.
+    pub fn new(socket: Socket) -> Self {
+        Self { socket: Some(socket), ..Self::absent() }
+    }
+
+    /// A socket that has begun to connect: there is room to write once it is connected, or refused.
+    pub fn connecting(socket: Socket) -> Self {
+        Self { connecting: true, writable: false, ..Self::new(socket) }
     }
 
     /// Remembers what epoll reported.
@@ -170,6 +233,13 @@ impl Half {
         self.readable |= readiness.readable();
         self.writable |= readiness.writable();
         self.hides_more |= readiness.hides_more();
+        self.failed |= readiness.failed();
+    }
+
+    /// Whether bytes can still be sent to the peer.
+    #[inline]
+    pub fn is_alive(&self) -> bool {
+        self.socket.is_some() && !self.connecting && self.reset == Reset::No
     }
 
     /// Whether epoll's silence from now on would tell of everything that comes: a read that filled its buffer

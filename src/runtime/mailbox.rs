@@ -19,7 +19,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
-/// Messages that a mailbox holds at most.
+/// Messages that a mailbox of the usual size holds at most.
 pub const CAPACITY: usize = 4096;
 
 /// The sending end; any number of threads may hold one.
@@ -39,12 +39,20 @@ struct Shared<M> {
 /// No time that a clock will show.
 const NOT_YET: u64 = u64::MAX;
 
-/// Makes a mailbox.
+/// Makes a mailbox of the usual size.
 ///
 /// # Errors
 /// Those of making an eventfd.
 pub fn mailbox<M>() -> Result<(Sender<M>, Mailbox<M>), Errno> {
-    let queue = ArrayQueue::new(CAPACITY);
+    mailbox_of(CAPACITY)
+}
+
+/// Makes a mailbox that holds so many messages at most.
+///
+/// # Errors
+/// Those of making an eventfd.
+pub fn mailbox_of<M>(capacity: usize) -> Result<(Sender<M>, Mailbox<M>), Errno> {
+    let queue = ArrayQueue::new(capacity);
     let stop_by_ns = AtomicU64::new(NOT_YET);
     let shared = Arc::new(Shared { queue, stop_by_ns, sleep: Sleep::new(), bell: EventFd::new()? });
     Ok((Sender(Arc::clone(&shared)), Mailbox(shared)))
@@ -59,6 +67,11 @@ impl<M> Sender<M> {
         self.0.queue.push(message)?;
         self.0.wake();
         Ok(())
+    }
+
+    /// How many messages wait.
+    pub fn queued(&self) -> usize {
+        self.0.queue.len()
     }
 
     /// Tells the receiver by when, in nanoseconds of the monotonic clock, it has to have stopped. May be said

@@ -2,12 +2,13 @@
 
 use std::sync::mpsc;
 
+use super::intake::Arrival;
 use crate::{measure::WorkerSnapshot, sys::socket::Socket};
 
 /// A message in a worker's mailbox.
 pub enum Message {
     /// Open a session for a connection that somebody else accepted.
-    Adopt(Socket),
+    Adopt(Socket, Arrival),
     /// Send a copy of your records.
     Snapshot(mpsc::Sender<WorkerSnapshot>),
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    backlog::Pool,
+    backlog::{PipePool, Pool},
     board::Board,
     first_read::FirstRead,
     intake::Intake,
@@ -35,7 +35,7 @@ use super::{
     mailbox::Mailbox,
     message::Message,
     ready::ReadyList,
-    service::{Service, Turn},
+    service::{End, Service, Turn},
     table::Table,
     timer::Wheel,
     token::{Side, Target, Token},
@@ -90,6 +90,8 @@ pub struct Parts {
     pub epoll: Epoll,
     /// Its listeners.
     pub intakes: Vec<Intake>,
+    /// How many addresses are listened on, by itself or by an acceptor.
+    pub listeners: usize,
     /// Its mailbox.
     pub mailbox: Mailbox<Message>,
     /// Everyone's board.
@@ -100,6 +102,8 @@ impl<S: Service> Worker<S> {
     /// A worker that has not begun.
     pub fn new(parts: Parts, service: S, options: &Options) -> Self {
         let now_ns = clock::now_ns();
+        let mut recorder = Recorder::new(options.measure, now_ns);
+        recorder.serve(parts.listeners, service.upstreams());
         let cx = Context {
             epoll: parts.epoll,
             trigger: options.trigger,
@@ -107,8 +111,9 @@ impl<S: Service> Worker<S> {
             worker: parts.worker,
             now_ns,
             is_draining: false,
-            recorder: Recorder::new(options.measure, now_ns),
+            recorder,
             pool: Pool::default(),
+            pipes: PipePool::default(),
             ready: ReadyList::default(),
             wheel: Wheel::new(now_ns),
             work: 0,
@@ -262,10 +267,14 @@ impl<S: Service> Worker<S> {
         let mut start_ns = self.clock_ns();
         for turn in 1..=ready {
             let Some(token) = self.cx.ready.pop() else { break };
-            self.run_turn(token, start_ns);
+            let readable_ns = self.run_turn(token, start_ns);
             // Where no durations are recorded, a look now and then is enough.
             let end_ns = if turn % 8 == 0 { clock::now_ns() } else { self.clock_ns() };
             self.cx.recorder.record(|histograms| &mut histograms.turn, end_ns.saturating_sub(start_ns));
+            if let Some(readable_ns) = readable_ns {
+                let transit_ns = end_ns.saturating_sub(readable_ns);
+                self.cx.recorder.record(|histograms| &mut histograms.transit, transit_ns);
+            }
             start_ns = end_ns;
             if end_ns.saturating_sub(self.cx.now_ns) > PASS_MAX_NS || self.is_told_to_stop() {
                 break;
@@ -279,11 +288,10 @@ impl<S: Service> Worker<S> {
         self.mailbox.stop_by_ns() != self.drain_until_ns
     }
 
-    fn run_turn(&mut self, token: Token, start_ns: u64) {
-        let Some(Session { link, state }) = self.table.get_mut(token) else {
-            // It ended after it was put in the list.
-            return;
-        };
+    /// One turn of a session. Where it read from a session with two sides: since when there was something to read.
+    fn run_turn(&mut self, token: Token, start_ns: u64) -> Option<u64> {
+        // None: it ended after it was put in the list.
+        let Session { link, state } = self.table.get_mut(token)?;
         link.queued = false;
         let event_ns = std::mem::take(&mut link.event_ns);
         if event_ns != 0 {
@@ -307,7 +315,9 @@ impl<S: Service> Worker<S> {
                 io.discard(&mut self.scratch);
                 Turn::Close
             }
+            Phase::Resetting => Turn::Reset,
         };
+        let has_crossed = phase == Phase::Open && io.has_read() && io.has_two();
         let next = io.conclude(turn);
         if was_first_read {
             let hit = io.has_read();
@@ -317,6 +327,7 @@ impl<S: Service> Worker<S> {
         if was_overdue && turn == Turn::Keep && self.cx.work == work_before {
             self.expire(token);
         }
+        has_crossed.then_some(if event_ns == 0 { start_ns } else { event_ns })
     }
 
     #[inline]
@@ -324,8 +335,8 @@ impl<S: Service> Worker<S> {
         match next {
             Next::Wait => {}
             Next::Again => self.run_again(token),
-            Next::End => self.end(token, false),
-            Next::Reset => self.end(token, true),
+            Next::End => self.end(token, End::Decided, false),
+            Next::Reset(end) => self.end(token, end, true),
         }
     }
 
@@ -337,17 +348,18 @@ impl<S: Service> Worker<S> {
     }
 
     /// Ends a session: its sockets are closed, its token finds nobody from now on.
-    fn end(&mut self, token: Token, by_reset: bool) {
-        let Some(Session { link, .. }) = self.table.get_mut(token) else { return };
+    fn end(&mut self, token: Token, end: End, by_reset: bool) {
+        let Some(Session { link, state }) = self.table.get_mut(token) else { return };
+        self.service.closed(state, &mut Io::new(link, &mut self.cx), end);
         self.cx.work += 1;
-        let opened_ns = link.opened_ns;
+        let (opened_ns, by_reset) = (link.opened_ns, by_reset || link.ends_by_reset);
         if let Some((_, filed)) = link.filed.take() {
             self.cx.wheel.take_back(filed);
         }
         for half in link.halves() {
-            if let Some(mut backlog) = half.backlog.take() {
+            if let Some(backlog) = half.backlog.take() {
                 self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
-                backlog.clear(&mut self.cx.pool);
+                backlog.discard(&mut self.cx.pool);
             }
             match half.socket.take() {
                 Some(socket) if by_reset => socket.reset(),
@@ -381,10 +393,13 @@ impl<S: Service> Worker<S> {
             return Io::new(link, &mut self.cx).set_deadline_ns(deadline_ns);
         }
         link.deadline_ns = NEVER_NS;
+        if link.phase == Phase::Resetting {
+            return self.run_again(token);
+        }
         if link.phase != Phase::Open {
             // It had its time to end in good order.
             self.cx.recorder.counts.errors.timeout += u64::from(link.phase == Phase::Flushing);
-            return self.end(token, false);
+            return self.end(token, End::Overdue, false);
         }
         // What its peer has sent may lie in the socket, or its event in a later batch: one look before the end.
         link.is_overdue = true;
@@ -401,7 +416,7 @@ impl<S: Service> Worker<S> {
             // It gets a turn, in which it asks for what it waits for.
             Turn::Keep => Next::Again,
             // Its peer has had the time to take its backlog bytes, and a FIN would hide that some are missing.
-            Turn::Close if io.has_backlog() => Next::Reset,
+            Turn::Close if io.has_backlog() => Next::Reset(End::Decided),
             _ => io.conclude(turn),
         };
         self.cx.recorder.counts.errors.timeout += u64::from(turn != Turn::Keep);
@@ -417,7 +432,7 @@ impl<S: Service> Worker<S> {
             let Some(message) = self.mailbox.receive() else { break };
             self.cx.work += 1;
             match message {
-                Message::Adopt(socket) => self.open(socket),
+                Message::Adopt(socket, arrival) => self.open(socket, arrival),
                 // Whoever asked may have gone; then nobody misses the answer.
                 Message::Snapshot(reply) => drop(reply.send(self.snapshot())),
             }
@@ -472,6 +487,9 @@ impl<S: Service> Worker<S> {
             active_avg,
             active_max,
             accept_queue_max: self.accept_queue_max,
+            accepted_by: recorder.accepted_by.clone(),
+            ends: recorder.ends.clone(),
+            upstreams: recorder.upstreams.clone(),
             histograms: recorder.histograms().clone(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Work;
-use crate::{Io, Read, Service, Side, Turn};
+use crate::{Arrival, Io, Read, Service, Side, Turn};
 
 /// The echo service of one worker.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Echo {
 impl Service for Echo {
     type Session = ();
 
-    fn open(&mut self, io: &mut Io<'_>) {
+    fn open(&mut self, _: &Arrival, io: &mut Io<'_>) {
         if self.greets {
             let worker = (io.worker() as u64).to_le_bytes();
             let sequence = self.opened.to_le_bytes();

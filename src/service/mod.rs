@@ -4,9 +4,12 @@
 //! does with its time.
 
 pub mod echo;
+pub mod proxy;
+pub mod several;
 pub mod spec;
 pub mod work;
 
 pub use echo::Echo;
+pub use proxy::Proxy;
 pub use spec::{EchoOptions, Kind, Spec};
 pub use work::Work;

@@ -90,6 +90,12 @@ impl Readiness {
         self.0.intersects(EventFlags::RDHUP | EventFlags::PRI | EventFlags::HUP | EventFlags::ERR)
     }
 
+    /// The connection has failed: a reset, or an error of the network.
+    #[inline]
+    pub fn failed(self) -> bool {
+        self.0.intersects(EventFlags::ERR)
+    }
+
     /// What can't be masked and, level-triggered, repeats for ever.
     #[inline]
     pub fn unmaskable(self) -> bool {

@@ -14,11 +14,14 @@ use std::{
 };
 
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, getsockname, listen,
-    socket_with, sockopt,
+    AddressFamily, SocketAddrUnix, SocketFlags, acceptfrom_with, bind, connect, getsockname, listen, sockopt,
 };
 
-use super::{Errno, epoll::Source, socket::Socket};
+use super::{
+    Errno,
+    epoll::Source,
+    socket::{Liveness, Peer, Socket, stream_socket},
+};
 
 /// How a TCP listener is set up.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,8 @@ pub struct TcpOptions {
     pub incoming_cpu: Option<usize>,
     /// TCP_NODELAY, inherited by connections.
     pub nodelay: bool,
+    /// How a client that has vanished is noticed, inherited by connections.
+    pub liveness: Liveness,
     /// Length of the accept queue that is asked for.
     pub backlog: i32,
 }
@@ -70,6 +75,7 @@ impl Listener {
             sockopt::set_socket_incoming_cpu(&fd, cpu as u32)?;
         }
         sockopt::set_tcp_nodelay(&fd, options.nodelay)?;
+        options.liveness.set_on(&fd)?;
         // An urgent byte stays in the stream: without this it would vanish from it.
         sockopt::set_socket_oobinline(&fd, true)?;
         bind(&fd, &address)?;
@@ -131,14 +137,16 @@ impl Listener {
     /// EAGAIN where the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM where the connection stays queued;
     /// others (accept(2) lists them) are of a connection that is gone.
     #[inline]
-    pub fn accept(&self) -> Result<Socket, Errno> {
-        let fd = accept_with(&self.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    pub fn accept(&self) -> Result<(Socket, Peer), Errno> {
+        let (fd, peer) = acceptfrom_with(&self.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
         let is_unix = matches!(self.address, ListenAddress::Unix(_));
         if is_unix {
             // A unix listener passes no option on, and an urgent byte must stay in the stream here too.
             sockopt::set_socket_oobinline(&fd, true)?;
         }
-        Ok(Socket::from_fd(fd, is_unix))
+        // From accept4 itself: getpeername(2) knows nothing of a connection that was reset in the queue.
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map_or(Peer::Unix, Peer::Tcp);
+        Ok((Socket::from_fd(fd, is_unix), peer))
     }
 
     /// How many connections wait in the accept queue; `None` for a unix listener, which doesn't tell.
@@ -196,10 +204,6 @@ fn tcp_socket(address: SocketAddr) -> io::Result<OwnedFd> {
         sockopt::set_ipv6_v6only(&fd, false)?;
     }
     Ok(fd)
-}
-
-fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
-    socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
 }
 
 /// Whether this is a socket's file that nobody listens on.

@@ -10,6 +10,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod limits;
 pub mod listen;
+pub mod pipe;
 pub mod signals;
 pub mod socket;
 pub mod usage;

@@ -3,13 +3,17 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Balances, Config, Listener, Machine, NamedHistograms, Report, Service, Worker, date, round::to_places,
+    Balances, Config, Listener, Machine, NamedHistograms, Report, Service, Upstream, Worker, date,
+    round::to_places,
 };
 use crate::{
-    config::{AcceptMode, Options},
+    config::{AcceptMode, Balance as UpstreamBalance, Forward, Options},
     measure::{
-        balance::Balance, counts::Counts, histograms::Histograms, snapshot::AcceptorSnapshot,
-        snapshot::WorkerSnapshot,
+        balance::Balance,
+        counts::{Counts, UpstreamCounts},
+        histograms::Histograms,
+        ledger::Ends,
+        snapshot::{AcceptorSnapshot, WorkerSnapshot},
     },
 };
 
@@ -28,30 +32,47 @@ pub struct RunInfo<'a> {
     pub workers: usize,
     /// What it served.
     pub services: Vec<ServiceInfo>,
+    /// Where it forwarded to: the upstreams of all services, in the order in which workers count them.
+    pub upstreams: Vec<UpstreamInfo>,
     /// Sentences about what a reader might not expect.
     pub notes: Vec<String>,
 }
 
 /// What a report says about a service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ServiceInfo {
     /// Its name.
     pub name: String,
-    /// What it is: `echo`.
+    /// What it is: `echo`, `proxy`.
     pub kind: String,
     /// Where it listened.
     pub listeners: Vec<ListenerInfo>,
-    /// Connections accepted for it; `None` where it's the only service, and so all connections were its.
-    pub accepted: Option<u64>,
+    /// How a proxy chooses upstreams.
+    pub balance: Option<UpstreamBalance>,
+    /// How bytes cross a proxy.
+    pub forward: Option<Forward>,
 }
 
 /// One listening address.
 #[derive(Clone, Debug)]
 pub struct ListenerInfo {
+    /// Its place among the listeners of all services, by which workers count what they accept.
+    pub index: usize,
     /// The address, with the real port.
     pub address: String,
     /// How its connections reached workers.
     pub accept: AcceptMode,
+}
+
+/// One upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamInfo {
+    /// The name of its service.
+    pub service: String,
+    /// Its address, as it was typed.
+    pub address: String,
+    /// Its share, against the others'.
+    pub weight: u32,
 }
 
 impl<'a> RunInfo<'a> {
@@ -64,6 +85,7 @@ impl<'a> RunInfo<'a> {
             cores: Vec::new(),
             workers: 0,
             services: Vec::new(),
+            upstreams: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -73,7 +95,15 @@ impl Report {
     /// The report of a run so far, from one snapshot a worker.
     pub fn new(run: RunInfo, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Self {
         let totals = sum(workers);
-        let services = run.services.into_iter().map(|service| service.report(&totals)).collect();
+        let is_alone = run.services.len() == 1;
+        let accepted_by = |listener: &ListenerInfo| accepted_by(workers, listener.index);
+        let accepted = |service: &ServiceInfo| match is_alone {
+            true => totals.accepted,
+            false => service.listeners.iter().map(accepted_by).sum(),
+        };
+        let services =
+            run.services.into_iter().map(|service| Service::new(accepted(&service), service)).collect();
+        let upstreams = run.upstreams.into_iter().enumerate();
         Self {
             schema: Self::SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,7 +117,8 @@ impl Report {
             histograms: NamedHistograms::new(&merged(workers)),
             workers: workers.iter().map(Worker::new).collect(),
             acceptor: acceptor.cloned(),
-            upstreams: Vec::new(),
+            ends: ends(workers),
+            upstreams: upstreams.map(|(index, info)| Upstream::new(info, index, workers)).collect(),
             notes: run.notes,
         }
     }
@@ -118,20 +149,28 @@ impl Config {
     }
 }
 
-impl ServiceInfo {
-    fn report(self, totals: &Counts) -> Service {
-        let listeners: Vec<Listener> = self
-            .listeners
-            .into_iter()
-            .map(|listener| Listener { address: listener.address, accept: listener.accept.to_string() })
-            .collect();
-        Service {
-            name: self.name,
-            kind: self.kind,
+impl Service {
+    fn new(accepted: u64, info: ServiceInfo) -> Self {
+        let listener =
+            |info: ListenerInfo| Listener { address: info.address, accept: info.accept.to_string() };
+        let listeners: Vec<Listener> = info.listeners.into_iter().map(listener).collect();
+        Self {
+            name: info.name,
+            kind: info.kind,
+            balance: info.balance.map_or_else(String::new, |balance| balance.to_string()),
+            forward: info.forward.map_or_else(String::new, |forward| forward.to_string()),
             listen: listeners.iter().map(|listener| listener.address.clone()).collect(),
-            accepted: self.accepted.unwrap_or(totals.accepted),
+            accepted,
             listeners,
         }
+    }
+}
+
+impl Upstream {
+    fn new(info: UpstreamInfo, index: usize, workers: &[WorkerSnapshot]) -> Self {
+        let mut counts = UpstreamCounts::default();
+        workers.iter().filter_map(|worker| worker.upstreams.get(index)).for_each(|of_one| counts += of_one);
+        Self { service: info.service, address: info.address, weight: info.weight, counts }
     }
 }
 
@@ -170,6 +209,17 @@ fn sum(workers: &[WorkerSnapshot]) -> Counts {
     })
 }
 
+fn accepted_by(workers: &[WorkerSnapshot], listener: usize) -> u64 {
+    workers.iter().filter_map(|worker| worker.accepted_by.get(listener)).sum()
+}
+
+fn ends(workers: &[WorkerSnapshot]) -> Ends {
+    workers.iter().fold(Ends::default(), |mut sum, worker| {
+        sum += &worker.ends;
+        sum
+    })
+}
+
 fn merged(workers: &[WorkerSnapshot]) -> Histograms {
     workers.iter().fold(Histograms::default(), |mut all, worker| {
         all.add(&worker.histograms);
@@ -182,7 +232,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::measure::report::samples;
+    use crate::measure::{ledger::Code, report::samples};
 
     #[test]
     fn every_field_of_the_contract_is_there() {
@@ -192,11 +242,11 @@ mod tests {
             (
                 "",
                 "schema version started duration_s machine config services totals balance histograms workers \
-                 acceptor upstreams",
+                 acceptor ends upstreams",
             ),
             ("/machine", "cpus kernel"),
             ("/config", "accept trigger listen_trigger poll workers cores"),
-            ("/services/0", "name kind listen accepted"),
+            ("/services/0", "name kind balance forward listen accepted"),
             (
                 "/totals",
                 "accepted closed active messages bytes_in bytes_out wakeups spurious_wakeups accept_eagain \
@@ -209,6 +259,11 @@ mod tests {
             ("/balance/accepted/by_chance", "max_over_mean_p50 max_over_mean_p95 p_value"),
             ("/histograms", "event_delay turn iteration wait session_life"),
             ("/histograms/turn", "unit count min mean stddev p50 p90 p99 p999 p9999 max hdr"),
+            ("/histograms", "connect first_byte transit"),
+            (
+                "/totals",
+                "connects connects_failed bytes_to_upstream bytes_from_upstream bytes_spliced ledger_dropped",
+            ),
             ("/workers/0", "worker core accepted closed errors histograms"),
         ] {
             let known = fields(report.pointer(at).unwrap());
@@ -224,9 +279,10 @@ mod tests {
     #[test]
     fn every_field_is_documented() {
         let manual = include_str!("../../../docs/report.md");
-        for report in [samples::private(), samples::dealt()] {
+        for report in [samples::private(), samples::dealt(), samples::proxy()] {
             let value = serde_json::to_value(&report).unwrap();
-            for field in names(&value) {
+            // Codes are explained letter by letter, in docs/ledger.md.
+            for field in names(&value).into_iter().filter(|name| name.parse::<Code>().is_err()) {
                 assert!(
                     manual.contains(&format!("`{field}`")),
                     "docs/report.md doesn't tell what {field} is"
@@ -237,7 +293,7 @@ mod tests {
 
     #[test]
     fn totals_are_the_exact_sums_of_workers() {
-        let report: Value = serde_json::from_str(&samples::private().to_json_line()).unwrap();
+        let report: Value = serde_json::from_str(&samples::proxy().to_json_line()).unwrap();
         let workers = report["workers"].as_array().unwrap();
         let adds_up = |totals: &Value, part: &str| {
             for (field, total) in totals.as_object().unwrap() {
@@ -259,7 +315,9 @@ mod tests {
 
     #[test]
     fn json_is_one_line_without_null_but_where_said() {
-        for report in [samples::private(), samples::exclusive(), samples::empty(), samples::dealt()] {
+        for report in
+            [samples::private(), samples::exclusive(), samples::empty(), samples::dealt(), samples::proxy()]
+        {
             let line = report.to_json_line();
             assert!(!line.contains('\n') && !line.contains("NaN"));
             let value: Value = serde_json::from_str(&line).unwrap();
@@ -299,6 +357,32 @@ mod tests {
         assert_eq!(report.services[0].accepted, report.totals.accepted);
         assert_eq!(report.services[0].listen, ["127.0.0.1:7000"]);
         assert_eq!(report.services[0].listeners[0].accept, "private");
+    }
+
+    #[test]
+    fn upstreams_and_services_are_told_apart_and_add_up() {
+        let report: Value = serde_json::from_str(&samples::proxy().to_json_line()).unwrap();
+        let upstreams = report["upstreams"].as_array().unwrap();
+        for field in "service address weight active connected failed bytes_to bytes_from ends".split(' ') {
+            assert!(upstreams.iter().all(|upstream| upstream.get(field).is_some()), "{field}");
+        }
+        let sum =
+            |field: &str| upstreams.iter().map(|upstream| upstream[field].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(report["totals"]["connects"], sum("connected"));
+        assert_eq!(report["totals"]["connects_failed"], sum("failed"));
+        assert_eq!(
+            (&report["services"][0]["accepted"], &report["services"][1]["accepted"]),
+            (&json!(320), &json!(80))
+        );
+        assert_eq!(
+            (&report["services"][0]["balance"], &report["services"][0]["forward"]),
+            (&json!("p2c"), &json!("auto"))
+        );
+        let ends: u64 =
+            report["ends"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(report["totals"]["closed"], ends);
+        assert_eq!(report["ends"]["FC"], 4);
+        assert_eq!(upstreams[1]["ends"]["FC"], 4);
     }
 
     fn names(value: &Value) -> Vec<String> {

@@ -5,11 +5,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Writes `moment` with milliseconds; a moment before 1970 is written as 1970's first.
 pub fn rfc3339(moment: SystemTime) -> String {
     let since_epoch = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since_epoch.as_secs();
+    format!("{}.{:03}Z", to_the_second(since_epoch.as_secs()), since_epoch.subsec_millis())
+}
+
+/// Writes a moment, in nanoseconds since 1970, with microseconds.
+pub fn rfc3339_micros(since_epoch_ns: u64) -> String {
+    let micros = since_epoch_ns / 1_000;
+    format!("{}.{:06}Z", to_the_second(micros / 1_000_000), micros % 1_000_000)
+}
+
+fn to_the_second(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let millis = since_epoch.subsec_millis();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
@@ -49,6 +57,7 @@ mod tests {
         }
         assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_millis(1_250)), "1970-01-01T00:00:01.250Z");
         assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339_micros(1_709_251_199_000_042_999), "2024-02-29T23:59:59.000042Z");
     }
 
     #[test]

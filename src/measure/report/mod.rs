@@ -16,13 +16,18 @@ pub mod text;
 
 mod machine;
 
-pub use build::{ListenerInfo, RunInfo, ServiceInfo};
+pub use build::{ListenerInfo, RunInfo, ServiceInfo, UpstreamInfo};
 pub use histogram::HistogramJson;
 pub use named::NamedHistograms;
 
 use serde::{Deserialize, Serialize};
 
-use super::{balance::Balance, counts::Counts, snapshot::AcceptorSnapshot};
+use super::{
+    balance::Balance,
+    counts::{Counts, UpstreamCounts},
+    ledger::Ends,
+    snapshot::AcceptorSnapshot,
+};
 
 /// What happened in a run: the JSON report, field by field.
 ///
@@ -63,6 +68,8 @@ pub struct Report {
     pub workers: Vec<Worker>,
     /// The acceptor thread, in accept mode `dealt`.
     pub acceptor: Option<AcceptorSnapshot>,
+    /// How many proxied sessions ended how, by the code of the close ledger.
+    pub ends: Ends,
     /// Where connections were forwarded to.
     pub upstreams: Vec<Upstream>,
     /// Sentences about what a reader might not expect.
@@ -121,8 +128,12 @@ pub struct Config {
 pub struct Service {
     /// Its name.
     pub name: String,
-    /// What it is: `echo`.
+    /// What it is: `echo`, `proxy`.
     pub kind: String,
+    /// How a proxy chooses upstreams; empty for others.
+    pub balance: String,
+    /// How bytes cross a proxy; empty for others.
+    pub forward: String,
     /// Its addresses, with the real port.
     pub listen: Vec<String>,
     /// Connections that workers opened a session for.
@@ -182,14 +193,15 @@ pub struct Worker {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Upstream {
+    /// The name of the service that it is an upstream of.
+    pub service: String,
     /// Its address.
     pub address: String,
-    /// Connections open now.
-    pub active: u64,
-    /// Connections established.
-    pub connected: u64,
-    /// Connections that failed.
-    pub failed: u64,
+    /// Its share, against the others'.
+    pub weight: u32,
+    /// What all workers counted of it.
+    #[serde(flatten)]
+    pub counts: UpstreamCounts,
 }
 
 impl Report {

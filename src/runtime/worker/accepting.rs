@@ -4,7 +4,7 @@ use super::{Session, Worker};
 use crate::{
     config::Options,
     runtime::{
-        intake::{Accepted, PAUSE_NS},
+        intake::{Accepted, Arrival, PAUSE_NS},
         io::{Io, Next},
         link::Link,
         service::Service,
@@ -14,9 +14,10 @@ use crate::{
 };
 
 impl<S: Service> Worker<S> {
-    pub(super) fn open(&mut self, socket: Socket) {
+    pub(super) fn open(&mut self, socket: Socket, arrival: Arrival) {
         let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
         self.cx.recorder.opened(now_ns);
+        self.cx.recorder.accepted_from(arrival.listener);
         self.cx.work += 1;
         let Some(token) = self.table.next_token() else {
             // Four million sessions in one worker: refused, and counted.
@@ -33,7 +34,7 @@ impl<S: Service> Worker<S> {
             self.cx.ready.push(token);
         }
         let mut io = Io::new(&mut link, &mut self.cx);
-        let state = self.service.open(&mut io);
+        let state = self.service.open(&arrival, &mut io);
         io.expect_client();
         let next = if tries { Next::Wait } else { io.settle() };
         self.table.insert(Session { link, state });
@@ -64,7 +65,7 @@ impl<S: Service> Worker<S> {
         self.look_at_queue(index);
         for _ in 0..budget {
             match self.intakes[index].accept(&self.cx.epoll) {
-                Accepted::Session(socket) => self.open(socket),
+                Accepted::Session(socket, arrival) => self.open(socket, arrival),
                 Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
                 Accepted::Empty => {
                     self.cx.recorder.count(|counts| counts.accept_eagain += 1);

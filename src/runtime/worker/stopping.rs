@@ -1,7 +1,12 @@
 //! How a worker ends: what is queued is taken, every session gets its time, what is left is cut off.
 
 use super::{Session, Worker};
-use crate::runtime::{intake::Accepted, io::Io, service::Service, token::Token};
+use crate::runtime::{
+    intake::Accepted,
+    io::Io,
+    service::{End, Service},
+    token::Token,
+};
 
 impl<S: Service> Worker<S> {
     /// Takes what is queued, closes the listeners, and has each session end.
@@ -28,7 +33,7 @@ impl<S: Service> Worker<S> {
             // As many as may have been queued; those that go on coming would keep it from stopping.
             for _ in 0..=self.backlog {
                 match intake.accept(&self.cx.epoll) {
-                    Accepted::Session(socket) => self.open(socket),
+                    Accepted::Session(socket, arrival) => self.open(socket, arrival),
                     Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
                     Accepted::Empty => break,
                     Accepted::Exhausted => {
@@ -50,7 +55,7 @@ impl<S: Service> Worker<S> {
         self.close_intakes();
         for token in self.table.tokens() {
             self.cx.recorder.counts.drain_cut += 1;
-            self.end(token, false);
+            self.end(token, End::Cut, false);
         }
     }
 }

@@ -1,0 +1,84 @@
+//! The second side of a session: a connection that is opened on the first one's behalf.
+
+use super::Io;
+use crate::{
+    runtime::{
+        link::{Half, NEVER_NS},
+        token::Side,
+    },
+    sys::{
+        Errno,
+        socket::{ConnectOptions, Remote, Socket},
+    },
+};
+
+/// How far a connection is that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// Nobody knows yet.
+    Pending,
+    /// It can be read and written.
+    Established,
+    /// There is none.
+    Failed(Errno),
+}
+
+impl Io<'_> {
+    /// Begins to connect the upstream side, in place of what it had before. There will be a turn when
+    /// [`Self::connection`] has something to say.
+    ///
+    /// # Errors
+    /// Where it fails at once ([`Socket::connect`]).
+    pub fn connect(&mut self, to: Remote<'_>, options: &ConnectOptions) -> Result<(), Errno> {
+        self.disconnect();
+        // Registered only from now on: before connect(2) a socket would be reported as hung up.
+        let socket = Socket::connect(to, options)?;
+        *self.link.half(Side::Upstream) = Half::connecting(socket);
+        Ok(())
+    }
+
+    /// What has come of it.
+    pub fn connection(&mut self) -> Connection {
+        let half = self.link.half(Side::Upstream);
+        let Some(socket) = &half.socket else { return Connection::Pending };
+        if !half.connecting {
+            return Connection::Established;
+        }
+        if !half.writable {
+            return Connection::Pending;
+        }
+        self.cx.work += 1;
+        match socket.outcome() {
+            Ok(()) => {
+                half.connecting = false;
+                half.failed = false;
+                Connection::Established
+            }
+            Err(error) => Connection::Failed(error),
+        }
+    }
+
+    /// Closes the upstream side, so that another can be tried. What the client sends meanwhile waits in the kernel.
+    pub fn disconnect(&mut self) {
+        let half = std::mem::replace(self.link.half(Side::Upstream), Half::absent());
+        if let Some(backlog) = half.backlog {
+            self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
+            backlog.discard(&mut self.cx.pool);
+        }
+    }
+
+    /// The upstream side's socket, for its addresses.
+    pub(crate) fn upstream(&mut self) -> Option<&Socket> {
+        self.link.half(Side::Upstream).socket.as_ref()
+    }
+
+    /// Whether epoll has reported an error on a side that isn't being read: its peer has gone.
+    pub fn has_failed(&mut self, side: Side) -> bool {
+        self.link.half(side).failed
+    }
+
+    /// Asks for no [`crate::Service::expire`] any more.
+    pub fn clear_deadline(&mut self) {
+        self.set_deadline_ns(NEVER_NS);
+    }
+}

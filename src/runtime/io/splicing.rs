@@ -1,0 +1,68 @@
+//! Bytes that go across inside the kernel: socket → pipe → socket.
+//!
+//! A pipe is lent by the worker for one call; where the far side doesn't take everything, it stays with that
+//! side as its backlog, and back pressure, flushing and FIN are those of any other backlog.
+
+use super::Io;
+use crate::{
+    runtime::{backlog::Backlog, service::Read, token::Side},
+    sys::{Errno, pipe::Pipe},
+};
+
+impl Io<'_> {
+    /// Moves what has come in on a side to the side across, up to the turn's budget and what one pipe holds.
+    /// `None`: read instead. Either no pipe could be had, or nothing was moved, which proves nothing: at an urgent
+    /// mark splice(2) says EAGAIN for ever, and only a read gets past.
+    pub fn splice(&mut self, side: Side) -> Option<Read> {
+        let mut pipe = self.cx.pipes.take(self.cx.now_ns)?;
+        let wanted = match self.may_read(side, pipe.capacity()) {
+            Ok(wanted) => wanted,
+            Err(read) => {
+                self.cx.pipes.give(pipe);
+                return Some(read);
+            }
+        };
+        let socket = self.link.half(side).socket.as_ref();
+        let moved = socket.map_or(Err(Errno::AGAIN), |socket| socket.splice_to(&mut pipe, wanted));
+        let read = match moved {
+            Ok(0) => self.read_end(side),
+            Ok(len) => self.read_data(side, len),
+            Err(Errno::AGAIN) => {
+                self.cx.pipes.give(pipe);
+                return None;
+            }
+            Err(error) => self.read_error(side, error),
+        };
+        if let Read::Data(len) = read {
+            self.cx.recorder.count(|counts| counts.bytes_spliced += len as u64);
+        }
+        self.pass_on(side.other(), pipe);
+        Some(read)
+    }
+
+    fn pass_on(&mut self, side: Side, mut pipe: Pipe) {
+        if self.link.half(side).is_alive() && self.link.half(side).writable {
+            self.send_pipe(side, &mut pipe);
+        }
+        if pipe.is_empty() {
+            self.cx.pipes.give(pipe);
+        } else {
+            self.link.half(side).backlog = Some(Box::new(Backlog::Pipe(pipe)));
+        }
+    }
+
+    /// Writes until the pipe is empty or the socket says that it takes no more: a short splice says neither.
+    pub(super) fn send_pipe(&mut self, side: Side, pipe: &mut Pipe) {
+        while !pipe.is_empty() {
+            let socket = self.link.half(side).socket.as_ref();
+            match socket.map_or(Err(Errno::PIPE), |socket| socket.splice_from(pipe)) {
+                Ok(sent) => self.sent(side, sent, false),
+                Err(Errno::AGAIN) => {
+                    self.link.half(side).writable = false;
+                    return self.sent(side, 0, true);
+                }
+                Err(error) => return self.write_error(side, error),
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From accept to an established upstream: choose, try, try another, pause, try again.
+//!
+//! The client isn't read meanwhile, so what it sends waits in the kernel and nothing is lost by a retry; its FIN
+//! waits there too, and stops nothing. Only a client that is gone does.
+
+use std::time::Duration;
+
+use super::{Proxy, Session, nanos, reset_by, session::Stage};
+use crate::{
+    Io, Side, Turn,
+    measure::ledger::Cause,
+    runtime::io::Connection,
+    sys::{Errno, socket::Remote},
+    upstream::{Target, self_connect},
+};
+
+/// The pause after all upstreams have failed: it doubles up to the longest, less up to half of it by chance, so that
+/// sessions which failed together don't come back together.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+impl Proxy {
+    /// The first attempt. Where it fails for good at once, the session's first turn says so.
+    pub(super) fn begin(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        if self.attempt(session, io) != Turn::Keep {
+            io.set_deadline(Duration::ZERO);
+        }
+    }
+
+    /// A turn of a session without an upstream.
+    pub(super) fn go_on_connecting(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if io.has_failed(Side::Client) {
+            session.end(reset_by(Side::Client));
+            return Turn::Abort;
+        }
+        if session.code().is_some() {
+            return Turn::Abort;
+        }
+        match io.connection() {
+            Connection::Pending => Turn::Keep,
+            Connection::Established => self.established(session, io),
+            Connection::Failed(error) => self.failed(session, io, error),
+        }
+    }
+
+    /// The time for an attempt, or for a pause, is over.
+    pub(super) fn connect_overdue(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        match session.stage {
+            _ if session.code().is_some() => Turn::Abort,
+            Stage::Connecting => self.failed(session, io, Errno::TIMEDOUT),
+            Stage::Pausing | Stage::Forwarding => self.attempt(session, io),
+        }
+    }
+
+    fn attempt(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        let options = &self.route.options;
+        let others = self.route.pool.upstreams.len().saturating_sub(1);
+        let attempts_max = 1 + options.retries.max(u32::try_from(others).unwrap_or(u32::MAX));
+        let total_ns = io.opened_ns().saturating_add(nanos(options.timeouts.connect_total));
+        let each_ns = nanos(options.timeouts.connect);
+        loop {
+            if session.attempts >= attempts_max || io.now_ns() >= total_ns {
+                return give_up(session);
+            }
+            let Some(upstream) = self.balancer.choose(&self.loads, &session.tried) else {
+                return self.pause(session, io, total_ns);
+            };
+            session.attempts += 1;
+            session.tried.insert(upstream);
+            match self.connect(upstream, io) {
+                Ok(()) => {
+                    self.loads.add(io.worker(), self.route.first_upstream + upstream);
+                    session.set_upstream(Some(upstream));
+                    session.stage = Stage::Connecting;
+                    session.connect_ns = io.now_ns().max(io.opened_ns());
+                    io.set_deadline_ns(io.now_ns().saturating_add(each_ns).min(total_ns));
+                    return Turn::Keep;
+                }
+                Err(error) => {
+                    self.count_failure(upstream, session, io, error);
+                    if is_ours(error) {
+                        // Another upstream would fail in the same way.
+                        return self.pause(session, io, total_ns);
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&self, upstream: usize, io: &mut Io<'_>) -> Result<(), Errno> {
+        let targets = &self.route.pool.upstreams[upstream].targets;
+        let remote = match &targets[self.targets[upstream] % targets.len()] {
+            Target::Tcp(address) => Remote::Tcp(*address),
+            Target::Unix(path) => Remote::Unix(path),
+        };
+        io.connect(remote, &self.route.connect)
+    }
+
+    fn established(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        let is_self = io.upstream().is_some_and(|socket| {
+            let peer = socket.peer();
+            socket.local().zip(peer).is_some_and(|(local, peer)| self_connect::is_self(&local, &peer))
+        });
+        if is_self {
+            // Nobody listens there: the socket has met itself (simultaneous open, RFC 9293, 3.5).
+            return self.failed(session, io, Errno::CONNREFUSED);
+        }
+        session.stage = Stage::Forwarding;
+        session.connect_ns = io.now_ns().saturating_sub(session.connect_ns).max(1);
+        if let Some(upstream) = session.upstream() {
+            io.recorder().connected(self.route.first_upstream + upstream, session.connect_ns);
+        }
+        self.touch(session, io);
+        Turn::Keep
+    }
+
+    fn failed(&mut self, session: &mut Session, io: &mut Io<'_>, error: Errno) -> Turn {
+        io.disconnect();
+        if let Some(upstream) = session.upstream() {
+            self.loads.remove(io.worker(), self.route.first_upstream + upstream);
+            self.count_failure(upstream, session, io, error);
+        }
+        session.set_upstream(None);
+        self.attempt(session, io)
+    }
+
+    fn count_failure(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>, error: Errno) {
+        session.error = Some(error);
+        // A name may have several addresses: the next one is tried next.
+        self.targets[upstream] = self.targets[upstream].wrapping_add(1);
+        io.recorder().connect_failed(self.route.first_upstream + upstream);
+    }
+
+    fn pause(&mut self, session: &mut Session, io: &mut Io<'_>, total_ns: u64) -> Turn {
+        let doubled = PAUSE_MIN.saturating_mul(1 << session.pauses.min(10)).min(PAUSE_MAX);
+        let pause = doubled.mul_f64(0.5 + 0.5 * self.random.f64());
+        let at_ns = io.now_ns().saturating_add(nanos(pause));
+        if at_ns >= total_ns {
+            return give_up(session);
+        }
+        session.stage = Stage::Pausing;
+        session.pauses = session.pauses.saturating_add(1);
+        session.tried.clear();
+        io.set_deadline_ns(at_ns);
+        Turn::Keep
+    }
+}
+
+/// No upstream will be tried any more. The client gets RST: a FIN would look like an empty answer.
+fn give_up(session: &mut Session) -> Turn {
+    session.stage = Stage::Pausing;
+    session.end(match session.error {
+        Some(Errno::ADDRNOTAVAIL) => Cause::NoPort,
+        Some(Errno::TIMEDOUT) | None => Cause::Timeout,
+        Some(error) if is_ours(error) => Cause::Error,
+        Some(_) => Cause::NoUpstream,
+    });
+    Turn::Abort
+}
+
+/// Whether it was for want of descriptors or memory that a connect failed, and not for the upstream.
+fn is_ours(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+}

@@ -1,0 +1,236 @@
+//! Forwards: each connection to an upstream of its own, and back, so exactly that neither end can tell.
+//!
+//! ```text
+//! accept → attempt ⇄ pause → established → forward … → both streams ended, or one end reset → ledger
+//!          (connecting.rs)                (forward/)   (closing.rs)
+//! ```
+//! A session has its two sides on one worker, and nothing on its way is shared with another. Bytes cross in the turn
+//! in which they are read; what the far side doesn't take is its backlog, and while there is one the near side isn't
+//! read. FIN passes on behind the bytes before it, each direction for itself; RST passes on as RST, once what
+//! came before it has been delivered. A session that ends in any other way than by both streams' ends is reset,
+//! because a FIN would make what was cut off look whole.
+
+mod closing;
+mod connecting;
+mod forward;
+mod session;
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use crate::{
+    Arrival, End, Io, Read, Service, Side, Turn,
+    config::ProxyOptions,
+    measure::ledger::{Cause, Entry},
+    runtime::mailbox::Sender,
+    sys::socket::ConnectOptions,
+    upstream::{Pool, balance::Balancer, loads::Loads},
+};
+use forward::Forwarder;
+pub use session::Session;
+use session::Stage;
+
+/// What all workers' proxies of one service have in common; it never changes.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The service's number.
+    pub service: usize,
+    /// Its upstreams.
+    pub pool: Pool,
+    /// The number of the first of them, among those of all services.
+    pub first_upstream: usize,
+    /// How many there are in all services.
+    pub upstreams: usize,
+    /// What was asked for.
+    pub options: ProxyOptions,
+    /// How upstreams are connected.
+    pub connect: ConnectOptions,
+}
+
+/// The proxy of one worker, for one service.
+pub struct Proxy {
+    route: Arc<Route>,
+    forwarder: Forwarder,
+    balancer: Balancer,
+    loads: Loads,
+    /// Which of its addresses each upstream is tried at next.
+    targets: Box<[usize]>,
+    random: Rng,
+    ledger: Option<Sender<Entry>>,
+    opened: u64,
+}
+
+impl Proxy {
+    /// The proxy of a worker. `loads` is what the workers know of each other; to `ledger` it tells each end.
+    pub fn new(route: Arc<Route>, worker: usize, loads: Loads, ledger: Option<Sender<Entry>>) -> Self {
+        let weights = route.pool.weights();
+        // Workers must not choose in step, or they all herd to the same upstream.
+        let mut random = Rng::new();
+        let balance = route.options.balance;
+        let balancer = Balancer::new(balance, &weights, route.first_upstream, worker, random.u64(..));
+        Self {
+            forwarder: Forwarder::new(route.options.forward),
+            balancer,
+            loads,
+            targets: vec![0; weights.len()].into(),
+            random,
+            ledger,
+            opened: 0,
+            route,
+        }
+    }
+
+    /// Moves what has come in on both sides across, and passes ends on.
+    #[inline]
+    fn forward(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
+        for side in Side::ALL {
+            // What nobody will get needs no reading.
+            if !io.is_dead(side.other()) {
+                self.forward_from(side, session, io, scratch);
+            }
+        }
+        for side in Side::ALL {
+            // What a dead side had sent before goes out first; back pressure may hold it up.
+            if io.is_dead(side) && io.is_read_out(side) {
+                session.end(reset_by(side));
+                io.end_by_reset();
+                return Turn::Reset;
+            }
+        }
+        let is_through = |side| io_is_through(io, side);
+        if Side::ALL.into_iter().all(is_through) { Turn::Close } else { Turn::Keep }
+    }
+
+    #[inline]
+    fn forward_from(&mut self, side: Side, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) {
+        loop {
+            match self.forwarder.pass(session.lane(side), io, side, scratch) {
+                Read::Data(len) => {
+                    session.crossed(side, len, io);
+                    self.count(side, len, session, io);
+                    if io.is_dead(side.other()) {
+                        return;
+                    }
+                }
+                Read::Pending => return,
+                Read::Eof => {
+                    session.end(fin_of(side));
+                    return io.finish(side.other());
+                }
+                Read::Broken => return,
+            }
+        }
+    }
+
+    /// Counts by upstream. What is on its way to one that takes nothing any more counts as sent.
+    #[inline]
+    fn count(&self, side: Side, len: usize, session: &Session, io: &mut Io<'_>) {
+        let Some(upstream) = session.upstream() else { return };
+        let (to, from) = match side {
+            Side::Client => (len as u64, 0),
+            Side::Upstream => (0, len as u64),
+        };
+        io.recorder().passed(self.route.first_upstream + upstream, to, from);
+    }
+
+    /// The deadline of a session that forwards: no byte for too long, or its own time is over.
+    fn touch(&self, session: &Session, io: &mut Io<'_>) {
+        let timeouts = &self.route.options.timeouts;
+        let quiet = if session.is_half_closed() { timeouts.half_closed } else { timeouts.idle };
+        let quiet_ns = quiet.map_or(u64::MAX, |quiet| io.now_ns().saturating_add(nanos(quiet)));
+        io.set_deadline_ns(quiet_ns.min(session.until_ns));
+    }
+
+    /// Since the worker was told to stop: a session has the drain time left.
+    fn drain_from_now(&self, session: &mut Session, io: &mut Io<'_>) {
+        let until_ns = io.now_ns().saturating_add(nanos(self.route.options.timeouts.drain));
+        session.is_draining = true;
+        if until_ns < session.until_ns {
+            session.until_ns = until_ns;
+            session.until = Cause::Drain;
+        }
+        if session.stage == Stage::Forwarding {
+            self.touch(session, io);
+        }
+    }
+}
+
+impl Service for Proxy {
+    type Session = Session;
+
+    fn upstreams(&self) -> usize {
+        self.route.upstreams
+    }
+
+    fn open(&mut self, arrival: &Arrival, io: &mut Io<'_>) -> Session {
+        self.opened += 1;
+        let timeouts = &self.route.options.timeouts;
+        let until_ns = timeouts.session.map_or(u64::MAX, |life| io.now_ns().saturating_add(nanos(life)));
+        let mut session = Session::new(arrival, self.opened, until_ns);
+        self.begin(&mut session, io);
+        session
+    }
+
+    #[inline]
+    fn turn(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
+        if io.is_draining() && !session.is_draining {
+            self.drain_from_now(session, io);
+        }
+        if io.now_ns() >= session.until_ns {
+            session.end(session.until);
+            return Turn::Abort;
+        }
+        if session.stage != Stage::Forwarding {
+            let turn = self.go_on_connecting(session, io);
+            if turn != Turn::Keep || session.stage != Stage::Forwarding {
+                return turn;
+            }
+        }
+        let turn = self.forward(session, io, scratch);
+        if io.has_moved() {
+            self.touch(session, io);
+        }
+        turn
+    }
+
+    fn expire(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if session.stage != Stage::Forwarding {
+            return self.connect_overdue(session, io);
+        }
+        session.end(Cause::Timeout);
+        Turn::Abort
+    }
+
+    fn drain(&mut self, _: &mut Session, _: &mut Io<'_>) -> Turn {
+        // It goes on until its ends end it, or the drain time is over.
+        Turn::Keep
+    }
+
+    fn closed(&mut self, session: &mut Session, io: &mut Io<'_>, end: End) {
+        self.account(session, io, end);
+    }
+}
+
+/// Whether a side's stream has ended, and its FIN has passed on behind the last byte.
+fn io_is_through(io: &mut Io<'_>, side: Side) -> bool {
+    io.is_read_out(side) && !io.is_backlogged(side.other())
+}
+
+const fn fin_of(side: Side) -> Cause {
+    match side {
+        Side::Client => Cause::ClientFin,
+        Side::Upstream => Cause::UpstreamFin,
+    }
+}
+
+const fn reset_by(side: Side) -> Cause {
+    match side {
+        Side::Client => Cause::ClientReset,
+        Side::Upstream => Cause::UpstreamReset,
+    }
+}
+
+fn nanos(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,148 @@
+//! What the proxy remembers of a session, beside its sockets: how far it is, what has passed, how it ended.
+
+use super::forward::Lane;
+use crate::{
+    Arrival, Io, Side,
+    measure::ledger::{Cause, Code, Phase},
+    sys::{Errno, socket::Peer},
+    upstream::tried::Tried,
+};
+
+/// No upstream is chosen.
+const NOBODY: u16 = u16::MAX;
+
+/// One session. 4 million of them cost less than 1 GB with what the runtime keeps.
+pub struct Session {
+    /// How far it is.
+    pub(super) stage: Stage,
+    /// Whether it knows that the worker has been told to stop.
+    pub(super) is_draining: bool,
+    /// How often all upstreams were tried in vain.
+    pub(super) pauses: u8,
+    lanes: [Lane; 2],
+    pub(super) listener: u16,
+    upstream: u16,
+    /// Upstreams that were tried since the last pause.
+    pub(super) tried: Tried,
+    pub(super) attempts: u32,
+    /// Why the last attempt failed.
+    pub(super) error: Option<Errno>,
+    /// How it ends, once that is known.
+    code: Option<Code>,
+    /// What it is that ends it at `until_ns`.
+    pub(super) until: Cause,
+    /// When it is over, whatever happens.
+    pub(super) until_ns: u64,
+    /// While connecting: when the attempt began. Then: how long it took.
+    pub(super) connect_ns: u64,
+    /// Accept to the upstream's first byte; 0 until it came.
+    pub(super) first_byte_ns: u64,
+    /// Bytes read, by side.
+    pub(super) read: [u64; 2],
+    /// Its number, on its worker.
+    pub(super) number: u64,
+    pub(super) client: Peer,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// An upstream was asked and has not answered.
+    Connecting,
+    /// All upstreams have failed; they are asked again soon.
+    Pausing,
+    /// Bytes cross.
+    Forwarding,
+}
+
+impl Session {
+    pub(super) fn new(arrival: &Arrival, number: u64, until_ns: u64) -> Self {
+        Self {
+            stage: Stage::Pausing,
+            is_draining: false,
+            pauses: 0,
+            lanes: [Lane::default(); 2],
+            // Nobody listens on 65,536 addresses.
+            listener: arrival.listener as u16,
+            upstream: NOBODY,
+            tried: Tried::default(),
+            attempts: 0,
+            error: None,
+            code: None,
+            until: Cause::SessionTimeout,
+            until_ns,
+            connect_ns: 0,
+            first_byte_ns: 0,
+            read: [0; 2],
+            number,
+            client: arrival.peer,
+        }
+    }
+
+    #[inline]
+    pub(super) fn lane(&mut self, side: Side) -> &mut Lane {
+        &mut self.lanes[side as usize]
+    }
+
+    /// Bytes that were spliced.
+    pub(super) fn spliced(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.spliced).sum()
+    }
+
+    /// The upstream that it goes to, by its number within the service.
+    pub(super) fn upstream(&self) -> Option<usize> {
+        (self.upstream != NOBODY).then_some(usize::from(self.upstream))
+    }
+
+    pub(super) fn set_upstream(&mut self, upstream: Option<usize>) {
+        self.upstream = upstream.map_or(NOBODY, |upstream| upstream as u16);
+    }
+
+    /// Bytes from a side have been taken across.
+    #[inline]
+    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) {
+        self.read[side as usize] += len as u64;
+        if side == Side::Upstream && self.first_byte_ns == 0 {
+            self.first_byte_ns = io.now_ns().saturating_sub(io.opened_ns()).max(1);
+            let first_byte_ns = self.first_byte_ns;
+            io.recorder().record(|histograms| &mut histograms.first_byte, first_byte_ns);
+        }
+    }
+
+    /// Something ends the session, or one direction of it. What came first counts, but for a bad end after a good
+    /// one.
+    #[inline]
+    pub(super) fn end(&mut self, cause: Cause) {
+        match self.code {
+            None => self.code = Some(Code { cause, phase: self.phase() }),
+            Some(code) if is_fin(code.cause) && !is_fin(cause) => {
+                self.code = Some(Code { cause, phase: Phase::HalfClosed });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// How it ended.
+    pub(super) fn code(&self) -> Option<Code> {
+        self.code
+    }
+
+    /// Whether one side has ended its stream.
+    #[inline]
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.code.is_some()
+    }
+
+    fn phase(&self) -> Phase {
+        match (self.stage, self.first_byte_ns) {
+            (Stage::Connecting | Stage::Pausing, _) => Phase::Connecting,
+            (Stage::Forwarding, 0) => Phase::Waiting,
+            (Stage::Forwarding, _) => Phase::Data,
+        }
+    }
+}
+
+/// Whether a stream's proper end is meant.
+pub(super) const fn is_fin(cause: Cause) -> bool {
+    matches!(cause, Cause::ClientFin | Cause::UpstreamFin)
+}
