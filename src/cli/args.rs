@@ -108,7 +108,7 @@ pub fn command() -> Command {
                 .about("Print what completes commands and flags in a shell")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
         )
-        .subcommand(Command::new("man").about("Print the manual page, for man(1)"))
+        .subcommand(Command::new("man").about("Print the manual page, in roff"))
 }
 
 /// The flags of every command that serves; without defaults where a file has its own.

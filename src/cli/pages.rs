@@ -1,5 +1,8 @@
 //! `evenkeel completions` and `evenkeel man`: what other programs show of the command line.
 
+use std::io;
+
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -12,28 +15,35 @@ pub fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The manual page: every command with its flags.
+/// The manual page: one for all commands, each with its flags.
 pub fn manual() -> String {
-    let mut command = args::command();
+    let mut command = args::command().disable_help_subcommand(true);
     command.build();
-    let mut page = Vec::new();
-    // Writing to memory can't fail.
-    let _ = Man::new(command.clone()).render(&mut page);
-    let commands = command.get_subcommands().filter(|command| command.get_name() != "help");
-    let sections: String = commands.map(section).collect();
-    let page = String::from_utf8_lossy(&page).into_owned();
-    let version = page.find(".SH VERSION").unwrap_or(page.len());
-    format!("{}{sections}{}", &page[..version], &page[version..])
+    let man = Man::new(command.clone());
+    let mut page = roff(|page| man.render_title(page));
+    page += &roff(|page| man.render_name_section(page));
+    page += &roff(|page| man.render_synopsis_section(page));
+    // The list names a page for each command, but each is a section of this one.
+    let list = roff(|page| man.render_subcommands_section(page));
+    page += &list.replace("evenkeel\\-", "evenkeel ").replace("(1)\n", "\n");
+    page.extend(command.get_subcommands().map(section));
+    page + &roff(|page| man.render_version_section(page))
 }
 
 /// A command, with its synopsis and its flags, as a section of the program's page.
-fn section(command: &clap::Command) -> String {
-    let name = command.get_display_name().unwrap_or_default().replace('-', " ").to_uppercase();
+fn section(command: &Command) -> String {
+    let name = command.get_display_name().unwrap_or_default().replace('-', " ");
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let man = Man::new(command.clone());
-    let mut parts = Vec::new();
-    let _ = man.render_synopsis_section(&mut parts);
-    let _ = man.render_options_section(&mut parts);
-    let parts = String::from_utf8_lossy(&parts).replace(".SH ", ".SS ");
-    format!(".SH \"{name}\"\n{about}.\n{parts}")
+    let synopsis = roff(|page| man.render_synopsis_section(page));
+    let options = roff(|page| man.render_options_section(page));
+    let parts = (synopsis + &options).replace(".SH SYNOPSIS\n", ".PP\n").replace(".SH OPTIONS\n", "");
+    format!(".SH \"{}\"\n{about}.\n{parts}", name.to_uppercase())
+}
+
+fn roff(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+    let mut page = Vec::new();
+    // Writing to memory can't fail.
+    let _ = render(&mut page);
+    String::from_utf8_lossy(&page).into_owned()
 }

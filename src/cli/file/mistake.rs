@@ -126,7 +126,10 @@ fn shortened(message: &str) -> String {
 
 /// Without what moves a cursor or turns the direction of writing; as many characters as before.
 fn printable(text: &str) -> String {
-    let is_format = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_format = |c: char| match c {
+        '\u{ad}' | '\u{feff}' => true,
+        _ => matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'),
+    };
     let shown = |c: char| match c {
         '\t' => ' ',
         c if c.is_control() || is_format(c) => '?',

@@ -94,3 +94,6 @@ fn text(path: &Path) -> Result<String, String> {
         format!("line {line} is not UTF-8")
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ impl Services {
     /// The first mistake.
     pub fn read(&mut self, services: &Entry<'_>) -> Result<(), Mistake> {
         if !matches!(services.value.get_ref(), DeValue::Array(_)) {
-            return Err(services.not("an array of tables", "[[service]]"));
+            return Err(services.not("an array of tables: write [[service]]"));
         }
         services.elements().iter().try_for_each(|service| self.read_one(service))
     }
@@ -104,7 +104,7 @@ impl Services {
 /// Read first: it decides which keys there are.
 fn kind_of(service: &Entry<'_>) -> Result<Kind, Mistake> {
     let DeValue::Table(table) = service.value.get_ref() else {
-        return Err(service.not("a table", "[[service]]"));
+        return Err(service.not("a table: write [[service]]"));
     };
     let Some(kind) = table::entries(table).into_iter().find(|entry| entry.key == "kind") else {
         let mistake = service.wrong("this service has no 'kind'");
@@ -144,7 +144,7 @@ fn read_upstreams(entry: &Entry<'_>, proxy: &mut ProxyOptions) -> Result<(), Mis
             DeValue::String(text) => text.parse().map_err(|why: String| element.wrong(why))?,
             DeValue::Table(_) => read_upstream(&element)?,
             _ => {
-                return Err(element.not("a table or a string", "{ address = \"10.0.0.1:5432\", weight = 2 }"));
+                return Err(element.not("a table: write { address = \"10.0.0.1:5432\", weight = 2 }"));
             }
         };
         proxy.add_upstream(upstream).map_err(|why| element.wrong(why))?;
@@ -165,7 +165,7 @@ fn read_upstream(upstream: &Entry<'_>) -> Result<UpstreamOptions, Mistake> {
                 weight =
                     UpstreamOptions::parse_weight(&number.to_string()).map_err(|why| entry.wrong(why))?;
             }
-            ("weight", _) => return Err(entry.not("a number", "2")),
+            ("weight", _) => return Err(entry.not("a number")),
             _ => return Ok(Known::Only(vec!["address", "weight"])),
         }
         Ok(Known::Yes)

@@ -31,8 +31,8 @@ const NOT_BUILT: &[&str] = &[
     "timestamps",
 ];
 
-/// How alike two words have to be, from 0 to 1, for one to be a slip for the other.
-const ALIKE: f64 = 0.8;
+/// Longer than any key, and what is longer isn't looked at: a key in a file may have a million letters.
+const KEY_BYTES_MAX: usize = 64;
 
 /// What is wrong with a key, and what may have been meant. `here` are the keys that could stand in its place.
 pub fn about(key: &str, here: &[&str]) -> (String, String) {
@@ -47,17 +47,15 @@ pub fn about(key: &str, here: &[&str]) -> (String, String) {
     (format!("unknown key '{key}'"), help)
 }
 
-/// The key that this one is a slip for.
+/// The key that this one is a slip for: of three letters, at most one is wrong.
 fn meant<'a>(key: &str, here: &[&'a str]) -> Option<&'a str> {
-    // A file is at most a megabyte, which is long for a key.
-    let likeness = |known: &str| match key.len() < 100 {
-        true => strsim::normalized_damerau_levenshtein(&key.replace('-', "_").to_lowercase(), known),
-        false => 0.0,
-    };
-    let scored = here.iter().map(|known| (likeness(known), *known));
-    let best = scored.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    best.filter(|(likeness, known)| *likeness >= ALIKE.min(1.0 - 1.5 / known.len() as f64))
-        .map(|(_, known)| known)
+    if key.len() > KEY_BYTES_MAX {
+        return None;
+    }
+    let typed = key.replace('-', "_").to_lowercase();
+    let slips = here.iter().map(|known| (strsim::damerau_levenshtein(&typed, known), *known));
+    let nearest = slips.min_by_key(|(slips, _)| *slips);
+    nearest.filter(|(slips, known)| slips * 3 <= known.len()).map(|(_, known)| known)
 }
 
 /// The table that has this key, where another one hasn't.

@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
         mut read: impl FnMut(&Entry<'a>) -> Result<Known, Mistake>,
     ) -> Result<(), Mistake> {
         let DeValue::Table(table) = self.value.get_ref() else {
-            return Err(self.not("a table", &format!("[{}]", self.key)));
+            return Err(self.not("a table"));
         };
         entries(table).iter().try_for_each(|entry| match read(entry)? {
             Known::Yes => Ok(()),
@@ -90,15 +90,15 @@ impl<'a> Entry<'a> {
     fn text_for<T>(&self, setting: &Setting<T>) -> Result<Cow<'a, str>, Mistake> {
         match (setting.takes, self.value.get_ref()) {
             (Takes::Nothing, DeValue::Boolean(value)) => Ok(value.to_string().into()),
-            (Takes::Nothing, _) => Err(self.not("true or false", "true")),
+            (Takes::Nothing, _) => Err(self.not("true or false")),
             (_, DeValue::String(text)) => Ok(Cow::Borrowed(text)),
             (Takes::Octal(_), DeValue::Integer(number)) if number.radix() == 8 => {
                 Ok(Cow::Borrowed(number.as_str()))
             }
-            (Takes::Octal(_), _) => Err(self.not("octal", "\"0660\" or 0o660")),
+            (Takes::Octal(_), _) => Err(self.not("octal: write \"0660\" or 0o660")),
             (_, DeValue::Integer(number)) => Ok(number.to_string().into()),
-            (Takes::Number(_), _) => Err(self.not("a number or a string", "16")),
-            _ => Err(self.not("a string", "\"…\"")),
+            (Takes::Number(what), _) => Err(self.not(&format!("a number or a string: {what}"))),
+            (Takes::Text(what) | Takes::Path(what), _) => Err(self.not(&format!("a string: \"{what}\""))),
         }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Entry<'a> {
     pub fn string(&self) -> Result<&'a str, Mistake> {
         match self.value.get_ref() {
             DeValue::String(text) => Ok(text),
-            _ => Err(self.not("a string", "\"…\"")),
+            _ => Err(self.not("a string")),
         }
     }
 
@@ -123,7 +123,7 @@ impl<'a> Entry<'a> {
     }
 
     /// That the value is something else.
-    pub fn not(&self, wanted: &str, example: &str) -> Mistake {
+    pub fn not(&self, wanted: &str) -> Mistake {
         let got = match self.value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
@@ -132,7 +132,7 @@ impl<'a> Entry<'a> {
             DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
-        self.wrong(format!("'{}' is {got}, but has to be {wanted}, such as {example}", self.key))
+        self.wrong(format!("'{}' is {got}, but has to be {wanted}", self.key))
     }
 }
 
