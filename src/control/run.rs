@@ -13,7 +13,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    accept::Served,
+    accept::{self, Served},
     config::{LogFormat, LogTarget, Options},
     measure::{
         AcceptorSnapshot, WorkerSnapshot,
@@ -99,14 +99,19 @@ pub fn serve(setup: &Setup) -> Result<(), Failure> {
     let systemd = Notifier::from_environment();
     let server = Server::bind_all(options.clone(), &site.listens()).map_err(Failure::Start)?;
     let served = server.served().to_vec();
+    // What is bound but never started leaves nothing behind.
+    let refuse = |message: String| {
+        accept::unlink(&served);
+        Failure::Start(message)
+    };
     // From here on a port that the kernel chose is known too.
-    site.check(&served).map_err(Failure::Start)?;
+    site.check(&served).map_err(refuse)?;
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
     let (started, started_ns) = (SystemTime::now(), clock::now_ns());
     let journal = plan.access_log.clone();
     let journal = journal.map(|target| Journal::start(target, plan.log_format, site.names(&served)));
-    let (journal, ledger) = journal.transpose().map_err(Failure::Start)?.unzip();
+    let (journal, ledger) = journal.transpose().map_err(refuse)?.unzip();
     let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
     let mut main = Main { about, epoll, signals, printer, journal, is_stopping: false, failed: false };
