@@ -117,8 +117,25 @@ fn check_resolves_names() {
     // Names that end in .invalid never resolve (RFC 6761).
     fs::write(&file, ECHO.replace("127.0.0.1:0", "no-such-host.invalid:7000")).expect("it is ours");
     let stderr = refused(&run(&["check", &file]));
-    let expected = format!("evenkeel: {file}: service 'echo': cannot resolve 'no-such-host.invalid': ");
+    let expected = format!("evenkeel: {file}: cannot resolve 'no-such-host.invalid': ");
     assert!(stderr.starts_with(&expected), "{stderr}");
+}
+
+#[test]
+fn check_finds_loops() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let proxy = |name: &str, listen: &str, upstream: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nkind = \"proxy\"\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\n"
+        )
+    };
+    let there_and_back =
+        proxy("there", "127.0.0.1:7100", "localhost:7101") + &proxy("back", ":7101", "127.0.0.1:7100");
+    fs::write(&file, there_and_back).expect("it is ours");
+    let stderr = refused(&run(&["check", &file]));
+    assert!(stderr.starts_with(&format!("evenkeel: {file}: service there forwards to itself: ")), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]
