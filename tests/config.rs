@@ -40,7 +40,7 @@ fn a_mistake_is_shown_where_it_is() {
 }
 
 #[test]
-fn files_that_cannot_be_read() {
+fn files_that_are_none_or_too_much() {
     let folder = TempDir::new();
     let file = folder.file("evenkeel.toml");
     let says = |path: &str, why: &str| {
@@ -55,6 +55,10 @@ fn files_that_cannot_be_read() {
     says(&file, "line 2 is not UTF-8");
     fs::write(&file, format!("{ECHO}#{}", " ".repeat(1 << 20))).expect("it is ours");
     says(&file, "it is longer than 1 MiB");
+    fs::write(&file, ECHO.repeat(1025)).expect("it is ours");
+    let expected =
+        format!("evenkeel: {file}: 1025 services are too many for one process: use at most 1024\n");
+    assert_eq!(refused(&run(&["check", &file])), expected);
     assert_eq!(refused(&run(&["run"])), "evenkeel: <FILE> is missing; see --help\n");
 }
 
