@@ -10,11 +10,13 @@ use std::{
     process::Output,
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
-use support::{TempDir, evenkeel, run};
+use support::{Server, TempDir, evenkeel, run};
 
 /// Every command, by its name.
-const COMMANDS: &[&str] = &["echo", "proxy", "run", "check", "config", "report", "completions", "man"];
+const COMMANDS: &[&str] =
+    &["echo", "proxy", "run", "check", "config", "report", "selftest", "completions", "man"];
 
 /// An echo service on any free port.
 const ECHO: &str = "[[service]]\nkind = \"echo\"\nlisten = \"127.0.0.1:0\"\n";
@@ -89,6 +91,20 @@ fn a_run_reports_only_if_it_is_asked_to() {
     let output = run(&["run", &file, "--duration", "1ms", "-q"]);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""));
     assert!(text(&output.stderr).starts_with("ready: echo on 127.0.0.1:"));
+}
+
+/// SIGHUP asks for a configuration to be read again, which isn't built: it must not end the server.
+#[test]
+fn a_hangup_does_not_end_a_run() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    fs::write(&file, ECHO).expect("it is ours");
+    let mut server = Server::start_with(evenkeel(), &["run", &file, "--report", "json"]);
+    assert!(server.next_stderr_line().starts_with("ready: echo on "));
+    server.signal(Signal::HUP);
+    let note = server.next_stderr_line();
+    assert_eq!(note, "note: the configuration file is not read again while it runs: SIGHUP is ignored");
+    server.report();
 }
 
 /// An address of a socket that another program has is no error, and a path stays as it is.
