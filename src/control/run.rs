@@ -55,6 +55,8 @@ pub struct Plan {
     pub access_log: Option<LogTarget>,
     /// How its lines, and those on stderr, are written.
     pub log_format: LogFormat,
+    /// It came from a configuration file: SIGHUP asks for it to be read again.
+    pub has_file: bool,
     /// Say nothing on stderr but the ready lines and what is wrong.
     pub quiet: bool,
     /// Say more.
@@ -249,6 +251,9 @@ impl Main<'_> {
         match signal {
             Signal::Report => self.report_now(running),
             Signal::Upgrade => self.note("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
+            Signal::Hangup if self.about.plan.has_file => {
+                self.note("the configuration file is not read again while it runs: SIGHUP is ignored");
+            }
             Signal::Stop | Signal::Hangup if self.is_stopping => {
                 self.note("stopping at once");
                 self.stop(running, Duration::ZERO);
