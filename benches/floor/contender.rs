@@ -1,24 +1,60 @@
-//! Who takes part: the floor, the floor again, mio, and evenkeel in three ways.
+//! Who takes part: programs of one kind that are given the same work, the floor first.
 
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::load::{self, Load};
 use crate::options::Options;
-use crate::server::{Cores, Server, Tool};
+use crate::server::{Cores, Server, Tool, raise_fd_limit};
+use crate::{echo, proxy};
+
+/// What is compared with its own floor.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+pub enum Kind {
+    /// Echo servers.
+    Echo,
+    /// Layer-4 proxies, before an echo server.
+    Proxy,
+}
+
+impl Kind {
+    /// What its contenders are put under, one after the other.
+    pub fn loads(self) -> &'static [Load] {
+        match self {
+            Self::Echo => &[load::ECHO],
+            Self::Proxy => &[load::SMALL, load::BULK, load::CHURN],
+        }
+    }
+}
 
 /// One server program with its options.
 pub struct Contender {
     /// Its name in the tables.
     pub name: &'static str,
-    /// Whether it is evenkeel as users run it, and so has a target to meet.
-    pub is_ours: bool,
-    /// Whether it is worth counting; the repetitions and variations of others are not.
-    pub is_counted: bool,
-    command: Vec<OsString>,
+    /// What it is to us.
+    pub role: Role,
+    /// What starts it.
+    pub command: Vec<OsString>,
+    /// Where it listens, if it can't tell by itself.
+    pub address: Option<SocketAddr>,
+}
+
+/// What a contender is to us.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Role {
+    /// evenkeel as users run it: its instructions are kept.
+    Ours,
+    /// Something to compare with.
+    Yardstick,
+    /// The same, from a package that need not be installed.
+    Rival,
+    /// Another one once more or varied, not worth counting.
+    Variation,
 }
 
 /// The contenders, the floor first, and what is needed to start them.
@@ -29,16 +65,25 @@ pub struct Field {
     pub cores: Cores,
     /// Holds the floor's executable, logs and the tools' files.
     pub directory: PathBuf,
+    /// What the contenders are proxies for, if they are.
+    upstream: Option<Server>,
 }
 
 impl Field {
     /// Compiles the floor and makes sure that each contender starts.
-    pub fn gather(options: &Options) -> Result<Self, Box<dyn Error>> {
+    pub fn gather(kind: Kind, options: &Options) -> Result<Self, Box<dyn Error>> {
+        raise_fd_limit()?;
         let cores = Cores::choose()?;
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("floor");
         fs::create_dir_all(&directory)?;
-        let floor = compile_floor(&directory)?;
-        let mut field = Self { contenders: contenders(floor, cores)?, cores, directory };
+        let mut field = Self { contenders: Vec::new(), cores, directory, upstream: None };
+        field.contenders = match kind {
+            Kind::Echo => echo::contenders(&field)?,
+            Kind::Proxy => {
+                let upstream = field.upstream.insert(proxy::start_upstream(&field.directory, cores)?).address;
+                proxy::contenders(&field, upstream)?
+            }
+        };
         field.try_each(options.allow_missing)?;
         cores.pin_client()?;
         Ok(field)
@@ -47,8 +92,37 @@ impl Field {
     /// Starts a contender's server under `tool`.
     pub fn start(&self, contender: &Contender, tool: &Tool) -> Result<Server, Box<dyn Error>> {
         let log = self.directory.join(format!("{}.log", contender.file_name()));
-        let server = Server::start(&contender.command, tool, self.cores, &log);
+        let server = Server::start(&contender.command, contender.address, tool, self.cores, &log);
         server.map_err(|error| format!("{}: {error}", contender.name).into())
+    }
+
+    /// Those worth counting.
+    pub fn counted(&self) -> impl Iterator<Item = &Contender> {
+        self.contenders.iter().filter(|contender| contender.role != Role::Variation)
+    }
+
+    /// Whether a server of ours runs beside the client.
+    pub fn has_upstream(&self) -> bool {
+        self.upstream.is_some()
+    }
+
+    /// Compiles one of the C programs beside this file.
+    pub fn compile(&self, program: &str) -> Result<PathBuf, Box<dyn Error>> {
+        let source = format!("{}/benches/floor/{program}.c", env!("CARGO_MANIFEST_DIR"));
+        let executable = self.directory.join(program);
+        let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let run = Command::new(&compiler).args(["-O2", "-o"]).arg(&executable).arg(&source).output();
+        let Output { status, stderr, .. } = run.map_err(|error| {
+            format!(
+                "the floor is a C program, and the compiler {} did not start: {error}. Install a C compiler (gcc \
+                 or clang), or name one in the environment variable CC",
+                compiler.display()
+            )
+        })?;
+        if !status.success() {
+            return Err(format!("{source} does not compile: {}", String::from_utf8_lossy(&stderr)).into());
+        }
+        Ok(executable)
     }
 
     fn try_each(&mut self, allow_missing: bool) -> Result<(), Box<dyn Error>> {
@@ -56,7 +130,7 @@ impl Field {
         for contender in &self.contenders {
             match self.start(contender, &Tool::None).and_then(Server::stop) {
                 Ok(()) => {}
-                Err(error) if allow_missing => {
+                Err(error) if allow_missing || contender.role == Role::Rival => {
                     eprintln!("not available: {error}");
                     missing.push(contender.name);
                 }
@@ -69,54 +143,21 @@ impl Field {
 }
 
 impl Contender {
+    /// A server that tells on stderr where it listens.
+    pub fn new(name: &'static str, role: Role, command: Vec<OsString>) -> Self {
+        Self { name, role, command, address: None }
+    }
+
     /// Its name, fit for a file.
     pub fn file_name(&self) -> String {
         self.name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
     }
 }
 
-fn contenders(floor: PathBuf, cores: Cores) -> Result<Vec<Contender>, Box<dyn Error>> {
-    let floor = vec![floor.into(), "0".into()];
-    let mio = vec![env::current_exe()?.into(), "--serve-mio".into()];
-    let ours = |trigger, measure| evenkeel(trigger, measure, cores.server);
-    Ok(vec![
-        Contender { name: "floor", is_ours: false, is_counted: true, command: floor.clone() },
-        Contender { name: "floor (A/A)", is_ours: false, is_counted: false, command: floor },
-        Contender { name: "mio", is_ours: false, is_counted: true, command: mio },
-        Contender { name: "evenkeel level", is_ours: true, is_counted: true, command: ours("level", "full") },
-        Contender { name: "evenkeel edge", is_ours: true, is_counted: true, command: ours("edge", "full") },
-        Contender {
-            name: "evenkeel edge, measure off",
-            is_ours: false,
-            is_counted: false,
-            command: ours("edge", "off"),
-        },
-    ])
-}
-
-fn evenkeel(trigger: &str, measure: &str, core: usize) -> Vec<OsString> {
-    let mut command = vec![env!("CARGO_BIN_EXE_evenkeel").into()];
-    let fixed = "echo --listen 127.0.0.1:0 --workers 1 --report none".split(' ');
-    command.extend(fixed.map(OsString::from));
-    command.extend(["--cores".into(), core.to_string().into()]);
-    command.extend(["--trigger", trigger, "--measure", measure].map(OsString::from));
-    command
-}
-
-fn compile_floor(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/floor/floor.c");
-    let executable = directory.join("floor");
-    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let run = Command::new(&compiler).args(["-O2", "-o"]).arg(&executable).arg(source).output();
-    let Output { status, stderr, .. } = run.map_err(|error| {
-        format!(
-            "the floor is a C program, and the compiler {} did not start: {error}. Install a C compiler (gcc \
-             or clang), or name one in the environment variable CC",
-            compiler.display()
-        )
-    })?;
-    if !status.success() {
-        return Err(format!("{source} does not compile: {}", String::from_utf8_lossy(&stderr)).into());
-    }
-    Ok(executable)
+/// evenkeel with one worker on this core, and more words.
+pub fn evenkeel(command: &str, core: usize, words: &[&str]) -> Vec<OsString> {
+    let core = core.to_string();
+    let fixed = [command, "--listen", "127.0.0.1:0", "--workers", "1", "--report", "none", "--cores", &core];
+    let all = [env!("CARGO_BIN_EXE_evenkeel")].iter().chain(&fixed).chain(words);
+    all.map(OsString::from).collect()
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Pid;
 
-use crate::client::Client;
+use crate::client::{Client, PING_PONG};
 use crate::contender::{Contender, Field};
 use crate::server::Tool;
 
@@ -46,7 +46,7 @@ impl Counter {
         }
         let mut table = format!("{} per message ({}, {COUNTED} messages)\n", self.what, self.program);
         writeln!(table, "  {:<28}{:>14}{:>16}", "", "1 connection", "50 connections")?;
-        for contender in field.contenders.iter().filter(|contender| contender.is_counted) {
+        for contender in field.counted() {
             let [alone, busy] = [1, 50].map(|connections| self.per_message(field, contender, connections));
             writeln!(table, "  {:<28}{:>14.2}{:>16.2}", contender.name, alone?, busy?)?;
         }
@@ -88,7 +88,7 @@ fn syscalls_of_a_life(
 ) -> Result<u64, Box<dyn Error>> {
     let file = field.directory.join(format!("{}.strace", contender.file_name()));
     let server = field.start(contender, &Tool::Strace(file.clone()))?;
-    let mut client = Client::connect(server.address, connections)?;
+    let mut client = Client::connect(server.address, connections, PING_PONG)?;
     client.exchange(messages)?;
     drop(client);
     server.stop()?;
@@ -101,7 +101,7 @@ fn syscalls_of_a_life(
 fn instructions(field: &Field, contender: &Contender, connections: usize) -> Result<f64, Box<dyn Error>> {
     let file = field.directory.join(format!("{}.callgrind", contender.file_name()));
     let server = field.start(contender, &Tool::Callgrind(file.clone()))?;
-    let mut client = Client::connect(server.address, connections)?;
+    let mut client = Client::connect(server.address, connections, PING_PONG)?;
     client.exchange(FEW)?;
     tell_callgrind(server.pid, "zero")?;
     client.exchange(COUNTED)?;

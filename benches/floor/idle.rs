@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 
-use crate::client::Client;
+use crate::client::{Client, PING_PONG};
 use crate::contender::{Contender, Field};
 use crate::process::Memory;
 use crate::server::Tool;
@@ -16,11 +16,11 @@ const OTHER_FDS: u64 = 100;
 
 /// A table of what each connection adds to a server that has echoed one message on each and then rests.
 pub fn table(field: &Field) -> Result<String, Box<dyn Error>> {
-    raise_fd_limit()?;
+    check_fd_limit(field)?;
     let mut table =
         format!("memory of an idle connection: {CONNECTIONS} connections less none, each used once\n");
     writeln!(table, "  {:<28}{:>12}{:>12}{:>18}", "", "RSS bytes", "PSS bytes", "start-up RSS KiB")?;
-    for contender in field.contenders.iter().filter(|contender| contender.is_counted) {
+    for contender in field.counted() {
         let (empty, full) = measure(field, contender)?;
         let each = |full: u64, empty: u64| (full as f64 - empty as f64) / CONNECTIONS as f64;
         writeln!(
@@ -39,9 +39,9 @@ pub fn table(field: &Field) -> Result<String, Box<dyn Error>> {
 /// at the first connection, counts as start-up.
 fn measure(field: &Field, contender: &Contender) -> Result<(Memory, Memory), Box<dyn Error>> {
     let server = field.start(contender, &Tool::None)?;
-    Client::connect(server.address, 1)?.exchange(1)?;
+    Client::connect(server.address, 1, PING_PONG)?.exchange(1)?;
     let empty = Memory::read(server.pid)?;
-    let mut client = Client::connect(server.address, CONNECTIONS)?;
+    let mut client = Client::connect(server.address, CONNECTIONS, PING_PONG)?;
     client.exchange(CONNECTIONS)?;
     let full = Memory::read(server.pid)?;
     drop(client);
@@ -49,13 +49,13 @@ fn measure(field: &Field, contender: &Contender) -> Result<(Memory, Memory), Box
     Ok((empty, full))
 }
 
-/// Raises the soft limit, which the servers inherit, to the hard one.
-fn raise_fd_limit() -> Result<(), Box<dyn Error>> {
-    let limit = getrlimit(Resource::Nofile);
-    let needed = CONNECTIONS as u64 + OTHER_FDS;
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        return Err(format!("{needed} open files are needed: raise the hard limit (ulimit -Hn)").into());
+fn check_fd_limit(field: &Field) -> Result<(), Box<dyn Error>> {
+    let sockets_each = if field.has_upstream() { 2 } else { 1 };
+    let needed = sockets_each * CONNECTIONS as u64 + OTHER_FDS;
+    match getrlimit(Resource::Nofile).maximum {
+        Some(maximum) if maximum < needed => {
+            Err(format!("{needed} open files are needed: raise the hard limit (ulimit -Hn)").into())
+        }
+        _ => Ok(()),
     }
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    Ok(())
 }

@@ -12,19 +12,18 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contender::Field;
+use crate::contender::{Field, Role};
 use crate::counts::INSTRUCTIONS;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/floor/instructions.json");
 const SCHEMA: &str = "evenkeel-floor-instructions/1";
-const TOLERANCE: f64 = 0.03;
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
     schema: String,
     /// How far above its figure a contender may be, as a fraction.
     tolerance: f64,
-    /// By contender, one connection of 64-byte messages in ping-pong.
+    /// By contender of either kind, one connection of 64-byte messages in ping-pong.
     instructions_per_message: BTreeMap<String, f64>,
 }
 
@@ -60,11 +59,11 @@ pub fn check(field: &Field) -> Result<(String, bool), Box<dyn Error>> {
 /// Counts and keeps; what to tell.
 pub fn update(field: &Field) -> Result<String, Box<dyn Error>> {
     let mut told = String::new();
-    let instructions_per_message = count(field)?;
-    for (name, now) in &instructions_per_message {
+    let mut kept = Kept::read()?;
+    for (name, now) in count(field)? {
         writeln!(told, "{name}: {now:.1} instructions per message")?;
+        kept.instructions_per_message.insert(name, now);
     }
-    let kept = Kept { schema: SCHEMA.into(), tolerance: TOLERANCE, instructions_per_message };
     fs::write(FILE, serde_json::to_string_pretty(&kept)? + "\n")
         .map_err(|error| format!("{FILE}: {error}"))?;
     writeln!(told, "kept in {FILE}")?;
@@ -75,7 +74,7 @@ const HOW_TO_KEEP: &str = "keep the new figures with `cargo bench --bench floor 
 
 impl Kept {
     fn read() -> Result<Self, Box<dyn Error>> {
-        let text = fs::read_to_string(FILE).map_err(|error| format!("{FILE}: {error}; {HOW_TO_KEEP}"))?;
+        let text = fs::read_to_string(FILE).map_err(|error| format!("{FILE}: {error}"))?;
         let kept: Self = serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}"))?;
         if kept.schema == SCHEMA {
             Ok(kept)
@@ -89,7 +88,7 @@ fn count(field: &Field) -> Result<BTreeMap<String, f64>, Box<dyn Error>> {
     if !INSTRUCTIONS.is_installed() {
         return Err("instructions are counted with valgrind, which is not installed".into());
     }
-    let ours = field.contenders.iter().filter(|contender| contender.is_ours);
+    let ours = field.contenders.iter().filter(|contender| contender.role == Role::Ours);
     let counted = ours.map(|contender| {
         let count = INSTRUCTIONS.per_message(field, contender, 1)?;
         Ok((contender.name.to_owned(), (10.0 * count).round() / 10.0))

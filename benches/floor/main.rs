@@ -1,11 +1,13 @@
-//! How close evenkeel comes to the least that an echo server can cost.
+//! How close evenkeel comes to the least that an echo server and a proxy can cost.
 //!
-//! The floor is a bare epoll echo in C; beside it runs mio's own. Each server has one core, the client the
-//! other one. What is compared is the server's CPU per message, since throughput on two cores of one
-//! machine tells as much about the client. `docs/performance.md` says how to read the figures.
+//! The floors are a bare epoll echo and a bare epoll proxy in C; beside them run programs that people use.
+//! Each server has one core, the client the other one. What is compared is the server's CPU per message,
+//! since throughput on two cores of one machine tells as much about the client. `docs/performance.md` says
+//! how to read the figures.
 //!
 //! ```text
-//! cargo bench --bench floor                              the comparison
+//! cargo bench --bench floor                              both comparisons
+//! cargo bench --bench floor -- proxy                     one of them
 //! cargo bench --bench floor -- --quick                   a first look
 //! cargo bench --bench floor -- --idle                    memory of idle connections
 //! cargo bench --bench floor -- --check-instructions      for CI
@@ -13,13 +15,17 @@
 #![deny(unsafe_code)]
 
 mod client;
+mod comparison;
 mod contender;
 mod counts;
+mod echo;
 mod idle;
 mod instructions;
+mod load;
 mod mio_echo;
 mod options;
 mod process;
+mod proxy;
 mod rounds;
 mod server;
 mod statistics;
@@ -31,7 +37,9 @@ use std::process::{ExitCode, exit};
 
 use contender::Field;
 use counts::{INSTRUCTIONS, SYSCALLS};
+use load::Load;
 use options::Options;
+use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     match run(&Options::read()) {
@@ -50,36 +58,43 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         mio_echo::serve()?;
         return Ok(true);
     }
-    let field = Field::gather(options)?;
-    if options.check_instructions {
-        let (told, all_within) = instructions::check(&field)?;
-        say(&told)?;
-        return Ok(all_within);
+    let mut all_within = true;
+    let mut comparisons = Vec::new();
+    for &kind in &options.kinds {
+        let field = Field::gather(kind, options)?;
+        if options.check_instructions {
+            let (told, within) = instructions::check(&field)?;
+            say(&told)?;
+            all_within &= within;
+        } else if options.update_instructions {
+            say(&instructions::update(&field)?)?;
+        } else if options.idle {
+            say(&format!("{}\n", idle::table(&field)?))?;
+        } else {
+            comparisons.extend(compare(&field, kind.loads(), options)?);
+        }
     }
-    if options.update_instructions {
-        say(&instructions::update(&field)?)?;
-    } else if options.idle {
-        say(&idle::table(&field)?)?;
-    } else {
-        compare(&field, options)?;
+    if let Some(path) = &options.json {
+        let all = json!({ "schema": "evenkeel-floor/2", "comparisons": comparisons });
+        fs::write(path, format!("{all:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Ok(true)
+    Ok(all_within)
 }
 
-fn compare(field: &Field, options: &Options) -> Result<(), Box<dyn Error>> {
-    let comparison = rounds::compare(field, options)?;
-    if let Some(path) = &options.json {
-        let text = format!("{:#}\n", comparison.to_json());
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+fn compare(field: &Field, loads: &[Load], options: &Options) -> Result<Vec<Value>, Box<dyn Error>> {
+    let mut comparisons = Vec::new();
+    for load in loads {
+        let comparison = rounds::compare(field, load, options)?;
+        say(&format!("{comparison}\n"))?;
+        comparisons.push(comparison.to_json());
     }
-    say(&format!("{comparison}\n"))?;
     if !options.no_strace {
         say(&format!("{}\n", SYSCALLS.table(field)?))?;
     }
     if !options.no_callgrind {
-        say(&INSTRUCTIONS.table(field)?)?;
+        say(&format!("{}\n", INSTRUCTIONS.table(field)?))?;
     }
-    Ok(())
+    Ok(comparisons)
 }
 
 /// Prints a result. Nothing runs meanwhile, so that a reader who has gone may end the benchmark quietly.

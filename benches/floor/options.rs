@@ -4,17 +4,22 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Compare evenkeel's CPU per message with a bare epoll echo in C and with mio's.
+use crate::contender::Kind;
+
+/// Compare evenkeel's CPU with that of a bare epoll echo and a bare epoll proxy in C, and of others.
 #[derive(Parser)]
 #[command(name = "floor")]
 pub struct Options {
+    /// What to compare; both unless given
+    #[arg(value_enum)]
+    pub kinds: Vec<Kind>,
     /// Rounds, each with a fresh process for every contender
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Turns of each contender in a round
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..))]
     pub slices: u32,
-    /// Messages in a turn
+    /// Messages in a turn of the lightest load; heavier ones have fewer
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..))]
     pub messages: u32,
     /// Seed of the random order
@@ -56,6 +61,9 @@ impl Options {
     /// The options as given, with the short cuts spelt out.
     pub fn read() -> Self {
         let mut options = Self::parse();
+        if options.kinds.is_empty() {
+            options.kinds = vec![Kind::Echo, Kind::Proxy];
+        }
         if options.quick {
             (options.rounds, options.slices, options.messages) = (6, 10, 2000);
         }

@@ -1,18 +1,19 @@
 //! A contender's server process: started on its own core, ready when it says so, stopped for certain.
 //!
 //! A server binds a port of the kernel's choice and tells it on stderr: `ready: KIND on ADDRESS`, which
-//! may be followed by ` · ` and more. The same process may run under a tool that counts what it does.
+//! may be followed by ` · ` and more. One that can't do that has an address of its own, and is ready when
+//! that takes connections. The same process may run under a tool that counts what it does.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const READY_MAX: Duration = Duration::from_secs(20);
@@ -67,10 +68,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command` under `tool` on the server's core and waits for its ready line, which goes to the
-    /// file `log` with the rest of its stderr.
+    /// Starts `command` under `tool` on the server's core and waits until it is ready: until it takes
+    /// connections on `address` or, without that, for its ready line, which goes to the file `log` with the
+    /// rest of its stderr.
     pub fn start(
         command: &[OsString],
+        address: Option<SocketAddr>,
         tool: &Tool,
         cores: Cores,
         log: &Path,
@@ -83,7 +86,7 @@ impl Server {
         let spawned = prepared.spawn();
         pin(cores.client)?;
         let mut child = spawned.map_err(|error| format!("cannot start {}: {error}", words[0].display()))?;
-        match wait_until_ready(&mut child, log) {
+        match wait_until_ready(&mut child, address, log) {
             Ok(address) => Ok(Self { pid: tool.server_pid(&child)?, child, address }),
             Err(error) => {
                 // It may have ended already, which is then what the error says.
@@ -149,23 +152,31 @@ pub fn address_of(line: &str) -> Option<SocketAddr> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-fn wait_until_ready(child: &mut Child, log: &Path) -> Result<SocketAddr, Box<dyn Error>> {
+fn wait_until_ready(
+    child: &mut Child,
+    address: Option<SocketAddr>,
+    log: &Path,
+) -> Result<SocketAddr, Box<dyn Error>> {
     let deadline = Instant::now() + READY_MAX;
     while Instant::now() < deadline {
         let ended = child.try_wait()?;
         let said = fs::read_to_string(log)?;
         // Only whole lines: the last one may still be on its way.
         let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        if let Some(address) = whole.lines().find_map(address_of) {
-            return Ok(address);
-        }
+        let listening = match address {
+            Some(address) => TcpStream::connect(address).is_ok().then_some(address),
+            None => whole.lines().find_map(address_of),
+        };
         if let Some(status) = ended {
             let reason = said.lines().last().unwrap_or("it said nothing on stderr");
             return Err(format!("ended before it was ready ({status}): {reason}").into());
         }
+        if let Some(address) = listening {
+            return Ok(address);
+        }
         sleep(LOOK_AGAIN);
     }
-    Err(format!("no ready line on stderr within {} s", READY_MAX.as_secs()).into())
+    Err(format!("not ready within {} s", READY_MAX.as_secs()).into())
 }
 
 fn wait_until_ended(child: &mut Child) -> Result<ExitStatus, Box<dyn Error>> {
@@ -179,6 +190,12 @@ fn wait_until_ended(child: &mut Child) -> Result<ExitStatus, Box<dyn Error>> {
             None => sleep(LOOK_AGAIN),
         }
     }
+}
+
+/// Raises the soft limit of open files, which the servers inherit, to the hard one.
+pub fn raise_fd_limit() -> rustix::io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
 }
 
 fn pin(core: usize) -> rustix::io::Result<()> {

@@ -5,6 +5,8 @@
 //! interval Wilcoxon's signed-rank interval, by exact ranks: both hold for any symmetric noise and shrug
 //! off single bad rounds.
 
+use std::fmt;
+
 /// A ratio with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
@@ -12,6 +14,16 @@ pub struct Ratio {
     pub estimate: f64,
     /// The 95 % interval; none below six rounds, which can never reach 95 %.
     pub interval: Option<(f64, f64)>,
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let shown = match self.interval {
+            Some((low, high)) => format!("{:.3} [{low:.3}, {high:.3}]", self.estimate),
+            None => format!("{:.3}", self.estimate),
+        };
+        out.pad(&shown)
+    }
 }
 
 /// The middle value, or the mean of the middle two. Zero for no values.

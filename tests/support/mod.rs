@@ -59,8 +59,13 @@ impl Server {
     }
 
     /// Starts a command that runs evenkeel in the end, and waits until each `--listen` has its ready line.
-    pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
+    pub fn start_with(command: Command, arguments: &[&str]) -> Self {
         let expected = arguments.iter().filter(|argument| **argument == "--listen").count();
+        Self::start_for(command, arguments, expected)
+    }
+
+    /// The same, and waits for as many ready lines as are expected.
+    pub fn start_for(mut command: Command, arguments: &[&str], expected: usize) -> Self {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
