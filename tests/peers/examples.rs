@@ -45,7 +45,7 @@ fn the_postgresql_example_serves_pgbench() {
     }
     // What the document says of finding a session of the ledger in the server's log.
     let seen =
-        Place::of(&server.listening()[0]).sql("SELECT inet_client_addr() || ':' || inet_client_port()");
+        Place::of(&server.listening()[0]).sql("SELECT host(inet_client_addr()) || ':' || inet_client_port()");
     let text = assert_all_in_ledger(server, &ledger, "end=CD");
     assert!(text.contains(&format!(" local={} ", seen.trim())), "{seen}: {text}");
 }
