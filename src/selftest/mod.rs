@@ -120,7 +120,8 @@ pub fn run(args: &SelftestArgs) -> Result<Results, String> {
     progress(&format!("--seed {seed}"));
     let scripts = |volume| chosen(&args.script, volume);
     let some = Oracle::ask(scripts(Volume::Some)?, PATIENCE, &mut rng)?;
-    let much = Oracle::ask(scripts(if args.quick { Volume::Some } else { Volume::Much })?, PATIENCE, &mut rng)?;
+    let much =
+        Oracle::ask(scripts(if args.quick { Volume::Some } else { Volume::Much })?, PATIENCE, &mut rng)?;
     let combinations = args.combinations();
     let mut results = Results::default();
     for (index, (combination, volume)) in combinations.iter().enumerate() {
@@ -165,7 +166,8 @@ pub fn try_out(
                 complaints.for_each(|(script, sentence)| note(Some(script), sentence));
             }
             Err(error) => {
-                note(None, format!("a connection through the proxy fails: {}", sys::reason(&error)));
+                let sentence = format!("no connection through the proxy: {}", sys::reason(&error));
+                oracle.scripts().iter().for_each(|script| note(Some(script), sentence.clone()));
                 return Ok(differences);
             }
         }
