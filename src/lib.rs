@@ -59,7 +59,7 @@
 //! ```
 //!
 //! The way of a connection through the modules: [`accept`] → [`runtime`] → [`service`] → [`measure`]; below
-//! them [`sys`], the kernel; beside them [`control`], the main thread.
+//! them [`sys`], the kernel; beside them [`control`], the main thread, and [`upstream`], where a proxy forwards to.
 #![deny(unsafe_code)]
 
 pub mod accept;
@@ -68,6 +68,7 @@ pub mod config;
 pub mod control;
 pub mod measure;
 pub mod runtime;
+pub mod selftest;
 pub mod service;
 pub mod sys;
 pub mod upstream;

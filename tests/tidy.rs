@@ -25,7 +25,7 @@ const PLACES: [[&str; 2]; 3] = [["/wo", "rk/"], ["/ho", "me/"], ["/ro", "ot/"]];
 
 #[test]
 fn what_the_compiler_cannot_check_is_in_sys_alone() {
-    let sources = sources(&["src", "tools", "tests", "benches"]);
+    let sources = sources(&["src", "tools", "tests", "benches", "fuzz"]);
     let elsewhere = sources.iter().filter(|source| !source.path.starts_with("src/sys"));
     let word = UNSAFE.concat();
     let is_unsafe =
@@ -36,7 +36,7 @@ fn what_the_compiler_cannot_check_is_in_sys_alone() {
 #[test]
 fn every_file_says_what_it_is() {
     let first_line = |source: &Source| source.text.lines().next().unwrap_or_default().to_owned();
-    let sources = sources(&["src", "tools", "tests", "benches"]);
+    let sources = sources(&["src", "tools", "tests", "benches", "fuzz"]);
     let silent = sources.iter().filter(|source| {
         let line = first_line(source);
         !line.starts_with("//! ") || line.len() < 20
@@ -46,7 +46,7 @@ fn every_file_says_what_it_is() {
 
 #[test]
 fn lines_and_files_are_short() {
-    let sources = sources(&["src", "tools", "tests", "benches"]);
+    let sources = sources(&["src", "tools", "tests", "benches", "fuzz"]);
     let long_lines = sources
         .iter()
         .flat_map(|source| source.lines_where("too long", |line| line.chars().count() > LINE_COLUMNS_MAX));
@@ -64,7 +64,7 @@ fn lines_and_files_are_short() {
 fn nothing_is_unfinished() {
     let marks = UNFINISHED.map(|halves| halves.concat());
     let is_marked = |line: &str| marks.iter().any(|mark| line.contains(mark.as_str()));
-    let sources = sources(&["src", "tools", "tests", "benches"]);
+    let sources = sources(&["src", "tools", "tests", "benches", "fuzz"]);
     complain(sources.iter().flat_map(|source| source.lines_where("unfinished", is_marked)));
 }
 
@@ -234,14 +234,15 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     sources
 }
 
-/// Every file of text below a folder of the tree. What is built, and the repository itself, is left out.
+/// Every file of text below a folder of the tree. What is built or found, and the repository itself, is left out.
 fn texts(folder: &Path) -> Vec<Source> {
     let mut texts = Vec::new();
     let Ok(entries) = fs::read_dir(top().join(folder)) else { return texts };
     for entry in entries.map(|entry| entry.expect("the tree can be read")) {
         let name = entry.file_name().into_string().expect("names are UTF-8");
         let path = folder.join(&name);
-        let is_ours = ![".git", "lab-results"].contains(&name.as_str()) && !name.starts_with("target");
+        let is_ours = ![".git", "lab-results", "corpus", "artifacts"].contains(&name.as_str())
+            && !name.starts_with("target");
         if entry.file_type().expect("the tree can be read").is_dir() {
             texts.extend(if is_ours { self::texts(&path) } else { Vec::new() });
         } else if let Some(text) = read(&path).filter(|_| is_ours) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// An address as it was typed; host names are resolved when it is bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// `HOST:PORT` or `[V6]:PORT`.
     Tcp {

@@ -4,12 +4,14 @@
 //! module above may read it.
 
 pub mod address;
+pub mod log;
 pub mod modes;
 pub mod proxy;
 pub mod units;
 
 pub use address::Address;
-pub use modes::{AcceptMode, Balance, Deal, Forward, Measure, PollMode, Trigger};
+pub use log::LogTarget;
+pub use modes::{AcceptMode, Balance, Deal, Forward, LogFormat, Measure, PollMode, Trigger};
 pub use proxy::{ProxyOptions, Timeouts, UpstreamOptions};
 
 use std::time::Duration;
@@ -32,7 +34,7 @@ impl From<Address> for Listen {
 }
 
 /// How a runtime is built and how its loops run. Every field has the default of the flag that sets it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Number of workers (1 to 1024); `None` is the number of allowed cores, bounded by the cgroup's quota.
     pub workers: Option<usize>,

@@ -120,6 +120,16 @@ named! {
     }
 }
 
+named! {
+    /// How lines of logs are written (`--log-format`).
+    LogFormat: "a log format" {
+        /// For people.
+        Text = "text",
+        /// For programs: an object a line.
+        Json = "json",
+    }
+}
+
 impl AcceptMode {
     /// Whether all workers wait for the same listening socket.
     pub const fn shares_listener(self) -> bool {

@@ -1,7 +1,7 @@
 //! How people write durations, sizes and lists of cores: `50us`, `64k`, `0-3,6`.
 //!
-//! One parser for the flags of all three programs (and, later, for the configuration file), so that a
-//! value which one of them takes is a value which all of them take.
+//! One parser for the flags of all three programs and for the configuration file, so that a value which one
+//! of them takes is a value which all of them take.
 
 use std::time::Duration;
 
@@ -80,6 +80,37 @@ pub fn cores(text: &str) -> Result<Vec<usize>, String> {
     Ok(cores)
 }
 
+/// Writes a duration so that [`duration`] reads the same: whole, in the longest unit that leaves no rest.
+pub fn write_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    let whole =
+        |&&(_, unit): &&(&str, u64)| nanos >= u128::from(unit) && nanos.is_multiple_of(u128::from(unit));
+    match DURATIONS.iter().find(whole) {
+        Some((name, unit)) => format!("{}{name}", nanos / u128::from(*unit)),
+        None => "0s".into(),
+    }
+}
+
+/// Writes a size so that [`size`] reads the same.
+pub fn write_size(bytes: usize) -> String {
+    let bytes = bytes as u64;
+    let whole = |&&(_, unit): &&(&str, u64)| bytes >= unit && bytes.is_multiple_of(unit);
+    match SIZES.iter().rev().find(whole) {
+        Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None => "0".into(),
+    }
+}
+
+/// Writes a list of cores, ascending, so that [`cores`] reads the same.
+pub fn write_cores(cores: &[usize]) -> String {
+    let ranges = cores.chunk_by(|one, next| one + 1 == *next);
+    let ranges = ranges.map(|range| match range {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => range.iter().map(ToString::to_string).collect(),
+    });
+    ranges.collect::<Vec<_>>().join(",")
+}
+
 /// Writes a duration as a person would: `1.50 s`, `340 ms`, `12.3 µs`, `870 ns`; three significant digits.
 pub fn show_nanos(nanos: f64) -> String {
     let (value, unit) = match nanos {
@@ -155,6 +186,19 @@ mod tests {
         assert_eq!(cores("6,0-3,2"), Ok(vec![0, 1, 2, 3, 6]));
         for wrong in ["", ",", "3-1", "a", "0-", "0-99999999999", "-1"] {
             assert!(cores(wrong).is_err(), "{wrong:?} was taken for cores");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["0s", "1h", "90s", "1500ms", "1us", "17ns"] {
+            assert_eq!(duration(text).map(write_duration), Ok(text.to_owned()));
+        }
+        for text in ["0", "1", "1000", "64k", "1m", "3g"] {
+            assert_eq!(size(text).map(write_size), Ok(text.to_owned()));
+        }
+        for text in ["5", "0-3,6", "1,3,5-6"] {
+            assert_eq!(cores(text).map(|cores| write_cores(&cores)), Ok(text.to_owned()));
         }
     }
 

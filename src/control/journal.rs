@@ -8,7 +8,6 @@
 mod sink;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,8 +17,9 @@ use std::{
 
 use rustix::event::PollFlags;
 
-use super::{output::Format, thread::Thread};
+use super::thread::Thread;
 use crate::{
+    config::{LogFormat, LogTarget},
     measure::ledger::{self, Entry, Names},
     runtime::mailbox::{Mailbox, Sender, mailbox_of},
     sys::{self, clock, epoll::Source, eventfd::EventFd},
@@ -41,15 +41,6 @@ const NAP: Duration = Duration::from_millis(10);
 /// How long the last lines may take, in nanoseconds, and how much longer a writer that the kernel holds.
 const GIVE_UP_NS: u64 = 1_000_000_000;
 const GRACE_NS: u64 = 100_000_000;
-
-/// Where the ledger goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// To stdout.
-    Stdout,
-    /// To a file, which is appended to, and opened afresh when another is at its path; or to a named pipe.
-    File(PathBuf),
-}
 
 /// A ledger that is being written.
 pub struct Journal {
@@ -73,11 +64,15 @@ impl Journal {
     ///
     /// # Errors
     /// A sentence: what could not be opened or started, why, and what to do.
-    pub fn start(target: Target, format: Format, names: Names) -> Result<(Self, JournalSender), String> {
+    pub fn start(
+        target: LogTarget,
+        format: LogFormat,
+        names: Names,
+    ) -> Result<(Self, JournalSender), String> {
         Self::start_with(Sink::open(target)?, format, names)
     }
 
-    fn start_with(sink: Sink, format: Format, names: Names) -> Result<(Self, JournalSender), String> {
+    fn start_with(sink: Sink, format: LogFormat, names: Names) -> Result<(Self, JournalSender), String> {
         let refused = |why: String| {
             format!("cannot start the ledger's writer: {why}; raise `ulimit -n` or `ulimit -u`")
         };
@@ -123,7 +118,7 @@ impl Drop for Journal {
 struct Writer {
     mailbox: Mailbox<Entry>,
     sink: Sink,
-    format: Format,
+    format: LogFormat,
     names: Names,
     tally: Arc<Tally>,
     lines: String,
@@ -145,8 +140,8 @@ impl Writer {
     /// Makes lines of what is queued, up to a batch, and says how many.
     fn take(&mut self) -> u64 {
         let push = match self.format {
-            Format::Text => ledger::push_text,
-            Format::Json => ledger::push_json,
+            LogFormat::Text => ledger::push_text,
+            LogFormat::Json => ledger::push_json,
         };
         // Each time, since the clock on the wall may be set.
         let wall_offset_ns = wall_offset_ns();

@@ -22,7 +22,7 @@ pub enum Format {
 }
 
 /// Where the reports of a run go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// To stdout in this format, or nowhere.
     pub stdout: Option<Format>,
@@ -89,11 +89,18 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 /// # Errors
 /// A sentence, where stdout can't be written for any other reason than that its reader has gone.
 pub fn print(report: &Report, format: Format) -> Result<(), String> {
+    print_text("the report", &render(report, format, &io::stdout()))
+}
+
+/// Prints a text to stdout.
+///
+/// # Errors
+/// As [`print`], with what it is that can't be written.
+pub fn print_text(what: &str, text: &str) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
-    let text = render(report, format, &stdout);
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("cannot write the report to stdout: {}", sys::reason(&error)))
+            Err(format!("cannot write {what} to stdout: {}", sys::reason(&error)))
         }
         _ => Ok(()),
     }

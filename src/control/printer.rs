@@ -4,10 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    output::{Output, say},
-    thread::Thread,
-};
+use super::{log::Log, output::Output, thread::Thread};
 use crate::{
     measure::report::Report,
     sys::{self, Errno, eventfd::EventFd},
@@ -16,6 +13,7 @@ use crate::{
 /// Writes reports, one at a time.
 pub struct Printer {
     output: Output,
+    log: Log,
     bell: Arc<EventFd>,
     writing: Option<Thread<Result<(), String>>>,
     /// The one to write next. Reports count from the start, so only the newest is worth keeping.
@@ -25,13 +23,13 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// A printer for this output.
+    /// A printer for this output; `log` is told what goes wrong on the way.
     ///
     /// # Errors
     /// Those of making an eventfd.
-    pub fn new(output: &Output) -> Result<Self, Errno> {
+    pub fn new(output: &Output, log: Log) -> Result<Self, Errno> {
         let bell = Arc::new(EventFd::new()?);
-        Ok(Self { output: output.clone(), bell, writing: None, waiting: None, is_dropping: false })
+        Ok(Self { output: output.clone(), log, bell, writing: None, waiting: None, is_dropping: false })
     }
 
     /// Readable when a report has been written, or has failed to be.
@@ -52,8 +50,8 @@ impl Printer {
     /// Writes a report that was asked for while the server runs, as soon as the one before has been written.
     pub fn interim(&mut self, report: Report) {
         if self.waiting.replace(report).is_some() && !std::mem::replace(&mut self.is_dropping, true) {
-            say(
-                "evenkeel: nobody reads the reports: until the last one is read, all but the newest are dropped",
+            self.log.error(
+                "nobody reads the reports: until the last one is read, all but the newest are dropped",
             );
         }
         self.go_on();
@@ -68,10 +66,11 @@ impl Printer {
     /// Goes on with the report that waits, once the one before has been written.
     pub fn go_on(&mut self) {
         if let Some(before) = self.result() {
-            tell(before);
+            self.tell(before);
             if let Some(report) = self.waiting.take() {
                 self.is_dropping = false;
-                tell(self.begin(report, Output::interim));
+                let begun = self.begin(report, Output::interim);
+                self.tell(begun);
             }
         }
     }
@@ -97,11 +96,11 @@ impl Printer {
         self.writing = Some(thread.map_err(refused)?);
         Ok(())
     }
-}
 
-/// That an interim report can't be written (a full disk, no descriptor left) is told, and no reason to stop.
-fn tell(written: Result<(), String>) {
-    if let Err(message) = written {
-        say(&format!("evenkeel: {message}"));
+    /// That an interim report can't be written (a full disk, no descriptor left) is told, and no reason to stop.
+    fn tell(&self, written: Result<(), String>) {
+        if let Err(message) = written {
+            self.log.error(&message);
+        }
     }
 }

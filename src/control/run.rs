@@ -2,17 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Value, json};
+
 use super::{
-    Running, Server,
-    journal::{self, Journal},
+    Log, Running, Server, Setup,
+    journal::Journal,
     notify::Notifier,
-    output::{Format, Output, say},
+    output::{Output, say},
     printer::Printer,
     site::Site,
 };
 use crate::{
     accept::Served,
-    config::Options,
+    config::{LogFormat, LogTarget, Options},
     measure::{
         AcceptorSnapshot, WorkerSnapshot,
         ledger::Entry,
@@ -39,7 +41,7 @@ const ENDED: u64 = 1;
 const PRINTED: u64 = 2;
 
 /// What the main thread does beside serving.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Stop by itself after this time.
     pub duration: Option<Duration>,
@@ -49,12 +51,21 @@ pub struct Plan {
     pub report_every: Option<Duration>,
     /// Where reports go.
     pub output: Output,
-    /// Where the close ledger goes, and how its lines are written.
-    pub access_log: Option<(journal::Target, Format)>,
+    /// Where the close ledger goes.
+    pub access_log: Option<LogTarget>,
+    /// How its lines, and those on stderr, are written.
+    pub log_format: LogFormat,
     /// Say nothing on stderr but the ready lines and what is wrong.
     pub quiet: bool,
     /// Say more.
     pub verbose: bool,
+}
+
+impl Plan {
+    /// How this run speaks.
+    pub fn log(&self) -> Log {
+        Log { format: self.log_format, quiet: self.quiet, verbose: self.verbose }
+    }
 }
 
 /// Why a run ended badly.
@@ -70,8 +81,9 @@ pub enum Failure {
 ///
 /// # Errors
 /// A sentence for people, and whether anything was started.
-pub fn serve(plan: &Plan, options: &Options, specs: &[Spec]) -> Result<(), Failure> {
-    let site = Site::resolve(specs, options).map_err(Failure::Start)?;
+pub fn serve(setup: &Setup) -> Result<(), Failure> {
+    let Setup { options, plan, services } = setup;
+    let site = Site::resolve(services, options).map_err(Failure::Start)?;
     plan.output.check().map_err(Failure::Start)?;
     let refused = |error: Errno| {
         let why = sys::reason(&error.into());
@@ -80,7 +92,7 @@ pub fn serve(plan: &Plan, options: &Options, specs: &[Spec]) -> Result<(), Failu
     // Before any thread starts, so that all inherit the mask; and before anybody can connect, as from then on
     // there may be no descriptor left.
     let signals = Signals::block().map_err(refused)?;
-    let printer = Printer::new(&plan.output).map_err(refused)?;
+    let printer = Printer::new(&plan.output, plan.log()).map_err(refused)?;
     let epoll = Epoll::new().map_err(refused)?;
     epoll.add(&signals, SIGNALS, Interest::READ).map_err(refused)?;
     epoll.add(printer.bell(), PRINTED, Interest::READ).map_err(refused)?;
@@ -93,7 +105,7 @@ pub fn serve(plan: &Plan, options: &Options, specs: &[Spec]) -> Result<(), Failu
     let workers = server.topology().workers;
     let (started, started_ns) = (SystemTime::now(), clock::now_ns());
     let journal = plan.access_log.clone();
-    let journal = journal.map(|(target, format)| Journal::start(target, format, site.names(&served)));
+    let journal = journal.map(|target| Journal::start(target, plan.log_format, site.names(&served)));
     let (journal, ledger) = journal.transpose().map_err(Failure::Start)?.unzip();
     let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
@@ -158,11 +170,15 @@ impl Main<'_> {
                 details(spec, pool),
             ));
         }
+        for (index, served) in served.iter().enumerate() {
+            plan.log().event("ready", self.about.ready(index, served));
+        }
         if plan.verbose {
             let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
             let pinned = if options.pin { "pinned" } else { "not pinned" };
             let process = std::process::id();
-            say(&format!("info: workers on cores {} ({pinned}), process {process}", cores.join(",")));
+            let cores = cores.join(",");
+            plan.log().info(&format!("workers on cores {cores} ({pinned}), process {process}"));
         }
     }
 
@@ -282,13 +298,25 @@ impl Main<'_> {
     }
 
     fn note(&self, text: &str) {
-        if !self.about.plan.quiet {
-            say(&format!("note: {text}"));
-        }
+        self.about.plan.log().note(text);
     }
 }
 
 impl About<'_> {
+    /// A ready line, for programs.
+    fn ready(&self, index: usize, served: &Served) -> Value {
+        let (spec, _) = self.site.describe(index);
+        json!({
+            "service": spec.name,
+            "kind": spec.kind.name(),
+            "address": served.address.to_string(),
+            "workers": self.workers,
+            "accept": served.accept.name(),
+            "trigger": self.options.trigger.name(),
+            "poll": self.options.poll.to_string(),
+        })
+    }
+
     fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
         let duration = Duration::from_nanos(clock::now_ns() - self.started_ns);
         let silent = (0..self.workers).filter(|worker| workers.iter().all(|known| known.worker != *worker));

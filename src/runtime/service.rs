@@ -5,7 +5,7 @@ use super::{intake::Arrival, io::Io, token::Side};
 /// What one worker does with its connections. Each worker has a service of its own, so nothing in it needs
 /// a lock; `docs/service.md` tells what it may rely on.
 pub trait Service {
-    /// What a session remembers between turns. An idle session costs its size and about 130 bytes more.
+    /// What a session remembers between turns. An idle session costs its size and about 140 bytes more.
     type Session;
 
     /// How many upstreams the sessions of all services may go to, for counting by upstream.

@@ -27,8 +27,19 @@ pub struct Session {
 }
 
 enum Kind {
-    Echo,
+    Echo(()),
     Proxy(proxy::Session),
+}
+
+/// What a session's own service does with it.
+macro_rules! of_its_own {
+    ($several:ident, $session:ident, |$service:ident, $state:ident| $call:expr) => {
+        match (&mut $several.services[usize::from($session.service)], &mut $session.kind) {
+            (One::Echo($service), Kind::Echo($state)) => $call,
+            (One::Proxy($service), Kind::Proxy($state)) => $call,
+            _ => unreachable!("a session belongs to the service that opened it"),
+        }
+    };
 }
 
 impl Several {
@@ -54,7 +65,7 @@ impl Service for Several {
         let kind = match &mut self.services[service] {
             One::Echo(echo) => {
                 echo.open(arrival, io);
-                Kind::Echo
+                Kind::Echo(())
             }
             One::Proxy(proxy) => Kind::Proxy(proxy.open(arrival, io)),
         };
@@ -63,34 +74,18 @@ impl Service for Several {
     }
 
     fn turn(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
-        match (&mut self.services[usize::from(session.service)], &mut session.kind) {
-            (One::Echo(echo), Kind::Echo) => echo.turn(&mut (), io, scratch),
-            (One::Proxy(proxy), Kind::Proxy(session)) => proxy.turn(session, io, scratch),
-            _ => unreachable!("a session belongs to the service that opened it"),
-        }
+        of_its_own!(self, session, |service, session| service.turn(session, io, scratch))
     }
 
     fn expire(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        match (&mut self.services[usize::from(session.service)], &mut session.kind) {
-            (One::Echo(echo), Kind::Echo) => echo.expire(&mut (), io),
-            (One::Proxy(proxy), Kind::Proxy(session)) => proxy.expire(session, io),
-            _ => unreachable!("a session belongs to the service that opened it"),
-        }
+        of_its_own!(self, session, |service, session| service.expire(session, io))
     }
 
     fn drain(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        match (&mut self.services[usize::from(session.service)], &mut session.kind) {
-            (One::Echo(echo), Kind::Echo) => echo.drain(&mut (), io),
-            (One::Proxy(proxy), Kind::Proxy(session)) => proxy.drain(session, io),
-            _ => unreachable!("a session belongs to the service that opened it"),
-        }
+        of_its_own!(self, session, |service, session| service.drain(session, io))
     }
 
     fn closed(&mut self, session: &mut Session, io: &mut Io<'_>, end: End) {
-        match (&mut self.services[usize::from(session.service)], &mut session.kind) {
-            (One::Echo(echo), Kind::Echo) => echo.closed(&mut (), io, end),
-            (One::Proxy(proxy), Kind::Proxy(session)) => proxy.closed(session, io, end),
-            _ => unreachable!("a session belongs to the service that opened it"),
-        }
+        of_its_own!(self, session, |service, session| service.closed(session, io, end))
     }
 }

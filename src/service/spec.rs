@@ -6,7 +6,7 @@ use super::Work;
 use crate::config::{Address, ProxyOptions};
 
 /// One service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Its name, in reports and ledgers: its kind, where none was given.
     pub name: String,
@@ -17,7 +17,7 @@ pub struct Spec {
 }
 
 /// What a service does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// Sends back what comes in.
     Echo(EchoOptions),
@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 /// How an echo service behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EchoOptions {
     /// Time that each message takes.
     pub work: Option<Work>,

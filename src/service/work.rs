@@ -3,12 +3,12 @@
 //! `spin` burns the core. `block` puts the worker to sleep, which makes it as unavailable as computing
 //! would; so a run with more workers than cores queues as it would on that many cores.
 
-use std::{hint, str::FromStr, thread, time::Duration};
+use std::{fmt, hint, str::FromStr, thread, time::Duration};
 
 use crate::{config::units, sys::clock};
 
 /// What is done for each message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Work {
     how: How,
     time: Distribution,
@@ -115,6 +115,29 @@ impl FromStr for Distribution {
     }
 }
 
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.how {
+            How::Spin => "spin",
+            How::Block => "block",
+        };
+        write!(f, "{how}:{}", self.time)
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |nanos: f64| units::write_duration(Duration::from_nanos(nanos as u64));
+        match *self {
+            Self::Fixed(nanos) => write!(f, "fixed:{}", time(nanos)),
+            Self::Exponential { mean_ns } => write!(f, "exp:{}", time(mean_ns)),
+            Self::Bimodal { short_ns, long_ns, long_share } => {
+                write!(f, "bimodal:{},{},{long_share}", time(short_ns), time(long_ns))
+            }
+        }
+    }
+}
+
 fn nanos(text: &str) -> Result<f64, String> {
     let duration = units::duration(text)?;
     // A message that takes more than a minute is surely a slip, and would outlast every drain.
@@ -149,6 +172,13 @@ mod tests {
         assert_eq!(times(1, 0), times(1, 0));
         assert_ne!(times(1, 0), times(1, 1));
         assert_ne!(times(1, 0), times(2, 0));
+    }
+
+    #[test]
+    fn work_survives_a_round_trip() {
+        for text in ["spin:fixed:50us", "block:exp:1500ns", "spin:bimodal:0s,5ms,0.01"] {
+            assert_eq!(text.parse::<Work>().map(|work| work.to_string()), Ok(text.to_owned()));
+        }
     }
 
     #[test]

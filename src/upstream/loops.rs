@@ -167,8 +167,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Whether it is an address of this machine: one that can be bound. Where `ip_nonlocal_bind` (ip(7)) lets any address be
-/// bound, it is one that the kernel would itself use to get there. No packet is sent.
+/// Whether it is an address of this machine: one that can be bound. Where `ip_nonlocal_bind` (ip(7)) lets any address
+/// be bound, it is one that the kernel would itself use to get there. No packet is sent.
 fn is_local(mut address: SocketAddr) -> bool {
     if address.ip().is_loopback() {
         return true;

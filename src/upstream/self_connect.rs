@@ -1,8 +1,8 @@
 //! A connection whose other end is itself.
 //!
-//! Where nobody listens on a port of the ephemeral range (ip(7): `ip_local_port_range`), the kernel may choose just that
-//! port for the connecting side, and TCP's simultaneous open then connects the socket to itself. Such a connection
-//! echoes what is sent, and keeps the real server from its port. To a proxy it is a failed connect.
+//! Where nobody listens on a port of the ephemeral range (ip(7): `ip_local_port_range`), the kernel may choose just
+//! that port for the connecting side, and TCP's simultaneous open then connects the socket to itself. Such a
+//! connection echoes what is sent, and keeps the real server from its port. To a proxy it is a failed connect.
 
 use std::net::SocketAddr;
 

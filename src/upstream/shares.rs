@@ -29,9 +29,7 @@ impl Shares {
     /// One of those that are open; `None` where none is.
     pub fn draw(&self, random: &mut Rng, open: impl Fn(usize) -> bool) -> Option<usize> {
         let total = *self.ends.last()?;
-        let mut draws = (0..DRAWS_MAX).map(|_| self.index_of(random.u64(..total)));
-        let drawn = draws.find(|&index| open(index));
-        drop(draws);
+        let drawn = (0..DRAWS_MAX).map(|_| self.index_of(random.u64(..total))).find(|&index| open(index));
         drawn.or_else(|| self.draw_from_open(random, open))
     }
 

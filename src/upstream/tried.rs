@@ -1,7 +1,7 @@
 //! The upstreams that a session has tried in vain, in eight bytes.
 //!
-//! A set of bits for 64 upstreams is exact. In a larger service two that are 64 apart share a bit: having tried the one,
-//! a session passes over the other too. That is the safe way to be inexact: one that refuses has no sessions, so
+//! A set of bits for 64 upstreams is exact. In a larger service two that are 64 apart share a bit: having tried the
+//! one, a session passes over the other too. That is the safe way to be inexact: one that refuses has no sessions, so
 //! forgetting that it was tried would let `least-connections` choose it again for each retry.
 
 /// A set of upstreams, by their number within the service.

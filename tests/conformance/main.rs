@@ -6,7 +6,6 @@
 
 mod addresses;
 mod bounds;
-mod client;
 mod combos;
 mod exchange;
 mod flags;
@@ -20,6 +19,7 @@ use std::io::Write;
 use combos::Combination;
 use evenkeel::{config::Trigger, sys::limits::raise_descriptors};
 use site::{Site, for_each, with_seed};
+use support::client;
 
 /// Says something that is seen while tests pass, too.
 fn say(text: &str) {

@@ -3,7 +3,11 @@
 //! Every test binary uses part of this.
 #![allow(dead_code)]
 
+pub mod client;
 pub mod load;
+pub mod namespace;
+pub mod proxy;
+pub mod upstreams;
 
 use std::{
     fs,
@@ -21,7 +25,7 @@ use serde_json::Value;
 /// How long anything may take that should happen at once: only a hang is longer, on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running `evenkeel echo`.
+/// A running `evenkeel echo` or `evenkeel proxy`.
 pub struct Server {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -46,9 +50,22 @@ impl Server {
         Self::start_with(evenkeel(), &all)
     }
 
+    /// Starts `evenkeel proxy --listen 127.0.0.1:0 --report json` to these upstreams with more arguments.
+    pub fn proxy(upstreams: &[impl AsRef<str>], arguments: &[&str]) -> Self {
+        let mut all = vec!["proxy", "--listen", "127.0.0.1:0", "--report", "json"];
+        all.extend(upstreams.iter().flat_map(|upstream| ["--upstream", upstream.as_ref()]));
+        all.extend(arguments);
+        Self::start_with(evenkeel(), &all)
+    }
+
     /// Starts a command that runs evenkeel in the end, and waits until each `--listen` has its ready line.
-    pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
+    pub fn start_with(command: Command, arguments: &[&str]) -> Self {
         let expected = arguments.iter().filter(|argument| **argument == "--listen").count();
+        Self::start_for(command, arguments, expected)
+    }
+
+    /// The same, and waits for as many ready lines as are expected.
+    pub fn start_for(mut command: Command, arguments: &[&str], expected: usize) -> Self {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
@@ -71,7 +88,7 @@ impl Server {
     /// The addresses as the ready lines have them.
     pub fn listening(&self) -> Vec<String> {
         let address = |line: &String| {
-            let rest = line.strip_prefix("ready: echo on ").expect("an echo server's ready line");
+            let (_, rest) = line.split_once(" on ").expect("a ready line is: KIND on ADDR");
             rest.split(" · ").next().expect("split gives at least one part").to_owned()
         };
         self.ready.iter().map(address).collect()
@@ -108,6 +125,19 @@ impl Server {
         let mut sources: Vec<String> = names.filter(|name| !name.starts_with('/')).collect();
         sources.sort();
         sources
+    }
+
+    /// Its sockets among them, in order.
+    pub fn open_sockets(&self) -> Vec<String> {
+        self.open_sources().into_iter().filter(|source| source.starts_with("socket:")).collect()
+    }
+
+    /// How many pipes it has, by their inodes: each has two descriptors.
+    pub fn open_pipes(&self) -> usize {
+        let mut pipes = self.open_sources();
+        pipes.retain(|source| source.starts_with("pipe:"));
+        pipes.dedup();
+        pipes.len()
     }
 
     /// A whole file of /proc/PID.

@@ -15,7 +15,7 @@ use rustix::{
     fs::{FileType, Mode, OFlags, Stat},
 };
 
-use super::Target;
+use crate::config::LogTarget;
 use crate::{
     control::output::say,
     sys::{self, Errno, clock},
@@ -35,7 +35,7 @@ const WAIT_NS: u64 = 100_000_000;
 
 /// An open target.
 pub(super) struct Sink {
-    target: Target,
+    target: LogTarget,
     out: OwnedFd,
     /// Which file it is, and whether it is one at all.
     stat: Stat,
@@ -52,13 +52,13 @@ impl Sink {
     ///
     /// # Errors
     /// A sentence.
-    pub(super) fn open(target: Target) -> Result<Self, String> {
+    pub(super) fn open(target: LogTarget) -> Result<Self, String> {
         let opened = match &target {
-            Target::Stdout => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3),
-            Target::File(path) => open(path),
+            LogTarget::Stdout => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3),
+            LogTarget::File(path) => open(path),
         };
         opened.and_then(|out| Self::of(out, target.clone())).map_err(|error| match (&target, error) {
-            (Target::File(path), Errno::NXIO) => {
+            (LogTarget::File(path), Errno::NXIO) => {
                 format!(
                     "cannot write the ledger to {}: nobody reads it; start its reader first",
                     path.display()
@@ -68,7 +68,7 @@ impl Sink {
         })
     }
 
-    pub(super) fn of(out: OwnedFd, target: Target) -> Result<Self, Errno> {
+    pub(super) fn of(out: OwnedFd, target: LogTarget) -> Result<Self, Errno> {
         let stat = rustix::fs::fstat(&out)?;
         Ok(Self { target, out, stat, looked_ns: 0, told_ns: None, is_mid_line: false, is_over: false })
     }
@@ -82,7 +82,7 @@ impl Sink {
         self.follow_rotation(now_ns);
         let mut written = 0;
         match self.end_cut_line(give_up).and_then(|()| self.write_lines(lines, give_up, &mut written)) {
-            Err(Errno::PIPE) if self.target == Target::Stdout => self.is_over = true,
+            Err(Errno::PIPE) if self.target == LogTarget::Stdout => self.is_over = true,
             // Nobody made room: not an error, and what is missing is counted.
             Ok(()) | Err(Errno::TIMEDOUT) => {}
             Err(error) => self.tell(error, now_ns),
@@ -145,7 +145,7 @@ impl Sink {
 
     /// Opens the path afresh where another file, or none, is there now.
     fn follow_rotation(&mut self, now_ns: u64) {
-        let Target::File(path) = &self.target else { return };
+        let LogTarget::File(path) = &self.target else { return };
         if now_ns < self.looked_ns.saturating_add(LOOK_EVERY_NS) {
             return;
         }
@@ -184,11 +184,11 @@ fn open(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, flags, Mode::from(0o640))
 }
 
-fn unwritable(target: &Target, error: Errno) -> String {
+fn unwritable(target: &LogTarget, error: Errno) -> String {
     let why = sys::reason(&io::Error::from(error));
     match target {
-        Target::Stdout => format!("cannot write the ledger to stdout: {why}"),
-        Target::File(path) => format!("cannot write the ledger to {}: {why}", path.display()),
+        LogTarget::Stdout => format!("cannot write the ledger to stdout: {why}"),
+        LogTarget::File(path) => format!("cannot write the ledger to {}: {why}", path.display()),
     }
 }
 

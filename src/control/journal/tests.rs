@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read as _, pipe},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -34,7 +34,7 @@ fn entry(session: u64) -> Entry {
     Entry { session, ..samples::entry() }
 }
 
-fn start(sink: Sink, format: Format) -> (Journal, JournalSender) {
+fn start(sink: Sink, format: LogFormat) -> (Journal, JournalSender) {
     Journal::start_with(sink, format, samples::names()).expect("a thread and two descriptors")
 }
 
@@ -61,13 +61,13 @@ fn never() -> Option<u64> {
 fn what_is_sent_is_written_in_order_and_the_file_is_not_for_everyone() {
     let path = TempPath::new("order");
     let (journal, sender) =
-        Journal::start(Target::File(path.0.clone()), Format::Text, samples::names()).unwrap();
+        Journal::start(LogTarget::File(path.0.clone()), LogFormat::Text, samples::names()).unwrap();
     assert_eq!(send(&sender, 5_000), 0);
     assert_eq!(journal.finish(), 0);
     assert_eq!(sessions(&read(&path.0)), (0..5_000).collect::<Vec<_>>());
     let mode = fs::metadata(&path.0).unwrap().permissions().mode();
     assert_eq!(mode & 0o137, 0, "{mode:o}");
-    let again = Journal::start(Target::File(path.0.clone()), Format::Text, samples::names());
+    let again = Journal::start(LogTarget::File(path.0.clone()), LogFormat::Text, samples::names());
     let (journal, sender) = again.unwrap();
     assert_eq!((send(&sender, 2), journal.finish()), (0, 0));
     assert_eq!(read(&path.0).lines().count(), 5_002, "appended to");
@@ -77,7 +77,7 @@ fn what_is_sent_is_written_in_order_and_the_file_is_not_for_everyone() {
 fn json_is_an_object_a_line() {
     let path = TempPath::new("json");
     let (journal, sender) =
-        Journal::start(Target::File(path.0.clone()), Format::Json, samples::names()).unwrap();
+        Journal::start(LogTarget::File(path.0.clone()), LogFormat::Json, samples::names()).unwrap();
     assert_eq!((send(&sender, 10), journal.finish()), (0, 0));
     for (number, line) in read(&path.0).lines().enumerate() {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -91,7 +91,7 @@ fn json_is_an_object_a_line() {
 fn a_sleeping_writer_is_woken() {
     let path = TempPath::new("woken");
     let (journal, sender) =
-        Journal::start(Target::File(path.0.clone()), Format::Text, samples::names()).unwrap();
+        Journal::start(LogTarget::File(path.0.clone()), LogFormat::Text, samples::names()).unwrap();
     let began = Instant::now();
     for session in 0..3 {
         std::thread::sleep(4 * NAP);
@@ -108,7 +108,7 @@ fn a_sleeping_writer_is_woken() {
 fn with_a_full_queue_each_entry_is_written_or_refused() {
     const SENT: u64 = 3 * CAPACITY as u64;
     let (mut reader, writer) = pipe().unwrap();
-    let (journal, sender) = start(Sink::of(writer.into(), Target::Stdout).unwrap(), Format::Text);
+    let (journal, sender) = start(Sink::of(writer.into(), LogTarget::Stdout).unwrap(), LogFormat::Text);
     let refused = send(&sender, SENT);
     assert!(refused > 0, "nobody reads, and yet everything was taken");
     let reading = std::thread::spawn(move || {
@@ -127,7 +127,7 @@ fn with_a_full_queue_each_entry_is_written_or_refused() {
 fn a_reader_that_never_reads_does_not_hang_the_end() {
     const SENT: u64 = 2_000;
     let (mut reader, writer) = pipe().unwrap();
-    let (journal, sender) = start(Sink::of(writer.into(), Target::Stdout).unwrap(), Format::Text);
+    let (journal, sender) = start(Sink::of(writer.into(), LogTarget::Stdout).unwrap(), LogFormat::Text);
     let refused = send(&sender, SENT);
     let began = Instant::now();
     let dropped = journal.finish();
@@ -144,13 +144,13 @@ fn a_reader_that_never_reads_does_not_hang_the_end() {
 fn a_reader_that_has_gone_is_no_trouble() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
-    let (journal, sender) = start(Sink::of(writer.into(), Target::Stdout).unwrap(), Format::Text);
+    let (journal, sender) = start(Sink::of(writer.into(), LogTarget::Stdout).unwrap(), LogFormat::Text);
     assert_eq!((send(&sender, 100), journal.finish()), (0, 100));
 }
 
 #[test]
 fn a_full_disk_drops_lines_and_they_are_counted() {
-    let full = Journal::start(Target::File("/dev/full".into()), Format::Text, samples::names());
+    let full = Journal::start(LogTarget::File("/dev/full".into()), LogFormat::Text, samples::names());
     let (journal, sender) = full.unwrap();
     assert_eq!((send(&sender, 100), journal.finish()), (0, 100));
 }
@@ -159,7 +159,7 @@ fn a_full_disk_drops_lines_and_they_are_counted() {
 fn a_rotated_file_is_left_within_a_second() {
     let (path, rotated) = (TempPath::new("rotated"), TempPath::new("rotated.1"));
     let second_ns = 1_000_000_000;
-    let mut sink = Sink::open(Target::File(path.0.clone())).unwrap();
+    let mut sink = Sink::open(LogTarget::File(path.0.clone())).unwrap();
     assert_eq!(sink.write(b"a\n", second_ns, &never), 1);
     fs::rename(&path.0, &rotated.0).unwrap();
     assert_eq!(sink.write(b"b\n", second_ns + 1, &never), 1);
@@ -180,7 +180,7 @@ fn a_rotated_file_is_left_within_a_second() {
 #[test]
 fn lines_go_whole_into_a_pipe() {
     let (mut reader, writer) = pipe().unwrap();
-    let mut sink = Sink::of(writer.into(), Target::Stdout).unwrap();
+    let mut sink = Sink::of(writer.into(), LogTarget::Stdout).unwrap();
     let lines: String = (0..150).map(|number| format!("{number:>99}\n")).collect();
     assert_eq!(sink.write(lines.as_bytes(), 0, &never), 150);
     // Parts of 40 lines, 4,000 bytes; a reader gets what is there.
@@ -202,7 +202,7 @@ fn what_cannot_be_opened_is_said() {
         (std::env::temp_dir(), "is a directory; choose a path"),
         (fifo.0.clone(), "nobody reads it; start its reader first"),
     ] {
-        let message = Journal::start(Target::File(path), Format::Text, samples::names()).err().unwrap();
+        let message = Journal::start(LogTarget::File(path), LogFormat::Text, samples::names()).err().unwrap();
         assert!(message.starts_with("cannot write the ledger to /") && message.contains(why), "{message}");
     }
 }

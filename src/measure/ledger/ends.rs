@@ -50,6 +50,13 @@ impl Ends {
         known.chain(unknown).filter(|(_, _, count)| *count > 0)
     }
 
+    /// The same, the most frequent first.
+    pub fn by_count(&self) -> Vec<(String, Option<Code>, u64)> {
+        let mut ends: Vec<_> = self.iter().collect();
+        ends.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        ends
+    }
+
     fn insert(&mut self, letters: &str, count: u64) {
         let place = match letters.parse::<Code>() {
             Ok(code) => &mut self.counts[code.index()],

@@ -208,6 +208,48 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_explains_each_field_each_letter_and_real_lines() {
+        let manual = include_str!("../../../docs/ledger.md");
+        let said = |what: String| assert!(manual.contains(&what), "docs/ledger.md lacks {what}");
+        let unconnected = Entry {
+            session: 43,
+            client: samples::entry().client,
+            opened_ns: 6_000_000_000,
+            ended_ns: 7_204_512_000,
+            upstream: Some(1),
+            bytes_in: 0,
+            bytes_out: 0,
+            bytes_to_upstream: 0,
+            bytes_from_upstream: 0,
+            ..failed()
+        };
+        let half_closed = Entry {
+            worker: 0,
+            session: 40,
+            attempts: 2,
+            ended_ns: 36_200_000_000,
+            bytes_out: 49_152,
+            bytes_undelivered: 16_384,
+            code: Code { cause: Cause::Timeout, phase: Phase::HalfClosed },
+            error: Some(Errno::CONNREFUSED),
+            ..samples::entry()
+        };
+        for entry in [samples::entry(), unconnected, half_closed] {
+            said(text(&entry, &samples::names()));
+        }
+        each_field(&samples::entry(), &samples::names(), |name, _| {
+            let (before, name, behind) = name.parts();
+            said(format!("| `{name}` | `{before}{name}{behind}` |"));
+        });
+        for cause in Cause::ALL {
+            said(format!("| `{}` | {} | `{}` |", cause.letter(), cause.by(), cause.how()));
+        }
+        for phase in Phase::ALL {
+            said(format!("| `{}` | {} |", phase.letter(), phase.name()));
+        }
+    }
+
+    #[test]
     fn what_is_not_there_is_a_dash_or_null() {
         let (text, json) = (text(&failed(), &samples::names()), json(&failed(), &samples::names()));
         for said in [

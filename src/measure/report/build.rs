@@ -232,7 +232,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::measure::report::samples;
+    use crate::measure::{ledger::Code, report::samples};
 
     #[test]
     fn every_field_of_the_contract_is_there() {
@@ -259,6 +259,11 @@ mod tests {
             ("/balance/accepted/by_chance", "max_over_mean_p50 max_over_mean_p95 p_value"),
             ("/histograms", "event_delay turn iteration wait session_life"),
             ("/histograms/turn", "unit count min mean stddev p50 p90 p99 p999 p9999 max hdr"),
+            ("/histograms", "connect first_byte transit"),
+            (
+                "/totals",
+                "connects connects_failed bytes_to_upstream bytes_from_upstream bytes_spliced ledger_dropped",
+            ),
             ("/workers/0", "worker core accepted closed errors histograms"),
         ] {
             let known = fields(report.pointer(at).unwrap());
@@ -274,9 +279,10 @@ mod tests {
     #[test]
     fn every_field_is_documented() {
         let manual = include_str!("../../../docs/report.md");
-        for report in [samples::private(), samples::dealt()] {
+        for report in [samples::private(), samples::dealt(), samples::proxy()] {
             let value = serde_json::to_value(&report).unwrap();
-            for field in names(&value) {
+            // Codes are explained letter by letter, in docs/ledger.md.
+            for field in names(&value).into_iter().filter(|name| name.parse::<Code>().is_err()) {
                 assert!(
                     manual.contains(&format!("`{field}`")),
                     "docs/report.md doesn't tell what {field} is"
@@ -287,7 +293,7 @@ mod tests {
 
     #[test]
     fn totals_are_the_exact_sums_of_workers() {
-        let report: Value = serde_json::from_str(&samples::private().to_json_line()).unwrap();
+        let report: Value = serde_json::from_str(&samples::proxy().to_json_line()).unwrap();
         let workers = report["workers"].as_array().unwrap();
         let adds_up = |totals: &Value, part: &str| {
             for (field, total) in totals.as_object().unwrap() {
@@ -309,7 +315,9 @@ mod tests {
 
     #[test]
     fn json_is_one_line_without_null_but_where_said() {
-        for report in [samples::private(), samples::exclusive(), samples::empty(), samples::dealt()] {
+        for report in
+            [samples::private(), samples::exclusive(), samples::empty(), samples::dealt(), samples::proxy()]
+        {
             let line = report.to_json_line();
             assert!(!line.contains('\n') && !line.contains("NaN"));
             let value: Value = serde_json::from_str(&line).unwrap();
@@ -349,6 +357,32 @@ mod tests {
         assert_eq!(report.services[0].accepted, report.totals.accepted);
         assert_eq!(report.services[0].listen, ["127.0.0.1:7000"]);
         assert_eq!(report.services[0].listeners[0].accept, "private");
+    }
+
+    #[test]
+    fn upstreams_and_services_are_told_apart_and_add_up() {
+        let report: Value = serde_json::from_str(&samples::proxy().to_json_line()).unwrap();
+        let upstreams = report["upstreams"].as_array().unwrap();
+        for field in "service address weight active connected failed bytes_to bytes_from ends".split(' ') {
+            assert!(upstreams.iter().all(|upstream| upstream.get(field).is_some()), "{field}");
+        }
+        let sum =
+            |field: &str| upstreams.iter().map(|upstream| upstream[field].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(report["totals"]["connects"], sum("connected"));
+        assert_eq!(report["totals"]["connects_failed"], sum("failed"));
+        assert_eq!(
+            (&report["services"][0]["accepted"], &report["services"][1]["accepted"]),
+            (&json!(320), &json!(80))
+        );
+        assert_eq!(
+            (&report["services"][0]["balance"], &report["services"][0]["forward"]),
+            (&json!("p2c"), &json!("auto"))
+        );
+        let ends: u64 =
+            report["ends"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(report["totals"]["closed"], ends);
+        assert_eq!(report["ends"]["FC"], 4);
+        assert_eq!(upstreams[1]["ends"]["FC"], 4);
     }
 
     fn names(value: &Value) -> Vec<String> {

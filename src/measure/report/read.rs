@@ -78,7 +78,9 @@ mod tests {
 
     #[test]
     fn a_saved_report_is_read_back_as_it_was() {
-        for report in [samples::private(), samples::exclusive(), samples::empty(), samples::dealt()] {
+        for report in
+            [samples::private(), samples::exclusive(), samples::empty(), samples::dealt(), samples::proxy()]
+        {
             assert_eq!(Report::from_json(&report.to_json_line()), Ok(report.clone()));
             let pretty = serde_json::to_string_pretty(&report).unwrap();
             assert_eq!(Report::last_of(&pretty), Ok(report));
@@ -110,10 +112,13 @@ mod tests {
     fn unknown_fields_are_ignored_and_missing_ones_have_defaults() {
         let text = r#"{"schema":"evenkeel-report/1","tomorrow":{"a":1},"totals":{"accepted":3,"later":1},
             "balance":{"accepted":{"per_worker":[3],"by_chance":null},"active_avg":{}},
+            "ends":{"CD":2,"later":1},"upstreams":[{"address":"a:1","active":1,"novel":{},"ends":{"uW":1,"ZZ":3}}],
             "workers":[{"worker":0,"core":null,"accepted":3,"later":1,"errors":{"reset":1,"novel":2}}]}"#;
         let report = Report::from_json(text).unwrap();
         assert_eq!((report.totals.accepted, report.workers[0].counts.accepted), (3, 3));
         assert_eq!(report.workers[0].counts.errors.reset, 1);
+        let upstream = &report.upstreams[0];
+        assert_eq!((report.ends.total(), upstream.counts.ends.total(), upstream.counts.active), (3, 4, 1));
         assert_eq!((report.balance.accepted.jain, report.balance.active_avg.max_over_mean), (1.0, 1.0));
     }
 

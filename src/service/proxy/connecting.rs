@@ -72,7 +72,7 @@ impl Proxy {
                     self.loads.add(io.worker(), self.route.first_upstream + upstream);
                     session.set_upstream(Some(upstream));
                     session.stage = Stage::Connecting;
-                    session.connect_ns = io.now_ns();
+                    session.connect_ns = io.now_ns().max(io.opened_ns());
                     io.set_deadline_ns(io.now_ns().saturating_add(each_ns).min(total_ns));
                     return Turn::Keep;
                 }

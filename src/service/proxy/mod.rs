@@ -109,6 +109,9 @@ impl Proxy {
                 Read::Data(len) => {
                     session.crossed(side, len, io);
                     self.count(side, len, session, io);
+                    if io.is_dead(side.other()) {
+                        return;
+                    }
                 }
                 Read::Pending => return,
                 Read::Eof => {

@@ -3,13 +3,14 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
+use crate::config::UpstreamOptions;
+
+const UPPER: u32 = UpstreamOptions::WEIGHT_MAX;
 
 /// Services of one to nine upstreams.
 fn weights() -> impl Strategy<Value = Vec<u32>> {
     vec(1..=UPPER, 1..10)
 }
-
-const UPPER: u32 = 256;
 
 /// Sends sessions that never end through the balancer; how many each upstream has then.
 fn pour(balancer: &mut Balancer, loads: &Loads, sessions: u64) -> Vec<u64> {
@@ -140,19 +141,36 @@ proptest! {
     }
 }
 
+/// Why p2c is the default: what is known of an upstream that has just come may be wrong, and all act upon it at once.
+#[test]
+fn an_idle_newcomer_gets_all_sessions_or_its_chance_in_two_draws() {
+    const UPSTREAMS: usize = 10;
+    const SESSIONS: usize = 10_000;
+    let loads = Loads::new(1, UPSTREAMS);
+    (1..UPSTREAMS).for_each(|upstream| loads.add(0, upstream));
+    let newcomers = |balance| {
+        let mut balancer = Balancer::new(balance, &[1; UPSTREAMS], 0, 0, 1);
+        let choices = (0..SESSIONS).filter_map(|_| balancer.choose(&loads, &Tried::default()));
+        choices.filter(|&index| index == 0).count()
+    };
+    assert_eq!(newcomers(Balance::LeastConnections), SESSIONS);
+    // In two draws of ten it is once in five times; six standard deviations are 240.
+    assert!(newcomers(Balance::P2c).abs_diff(SESSIONS / 5) < 240);
+}
+
 #[test]
 fn ties_are_broken_by_chance_and_weight() {
-    // One session each for its weight: 3 / 3, 1 / 1, and 2 / 1, which is never least.
+    // With one session more they are at 1 / 1, 3 / 3 and 3 / 1; the last is never least.
     const DRAWS: u32 = 10_000;
     let loads = Loads::new(1, 3);
-    [0, 0, 2].into_iter().for_each(|upstream| loads.add(0, upstream));
-    let mut balancer = Balancer::new(Balance::LeastConnections, &[3, 1, 1], 0, 0, 7);
+    [1, 1, 2, 2].into_iter().for_each(|upstream| loads.add(0, upstream));
+    let mut balancer = Balancer::new(Balance::LeastConnections, &[1, 3, 1], 0, 0, 7);
     let mut had = [0_u32; 3];
     for _ in 0..DRAWS {
         had[balancer.choose(&loads, &Tried::default()).expect("none was tried")] += 1;
     }
     // Six standard deviations are 260.
-    assert!(had[0].abs_diff(DRAWS * 3 / 4) < 260 && had[2] == 0, "{had:?}");
+    assert!(had[1].abs_diff(DRAWS * 3 / 4) < 260 && had[2] == 0, "{had:?}");
 }
 
 #[test]
@@ -165,7 +183,7 @@ fn weights_are_compared_without_rounding() {
 
 #[test]
 fn workers_with_the_same_seed_choose_for_themselves() {
-    for balance in [Balance::LeastConnections, Balance::P2c, Balance::Random] {
+    for &balance in Balance::ALL {
         let loads = Loads::new(1, 16);
         let choices = |worker| {
             let mut balancer = Balancer::new(balance, &[1; 16], 0, worker, 1);

@@ -54,6 +54,7 @@ fn one_service_that_listens_and_forwards() {
         (":7000", "127.0.0.1:7000", true),
         (":0", "127.0.0.1:7000", false),
         ("127.0.0.1:0", "127.0.0.1:7000", false),
+        ("127.0.0.1:0", "127.0.0.1:0", false),
         ("unix:/run/a.sock", "unix:/run/a.sock", true),
         ("unix:/run/a.sock", "unix:/run/../run/./a.sock", true),
         ("unix:/run/a.sock", "unix:/run/b.sock", false),

@@ -26,7 +26,15 @@ fn subject(report: &Report) -> Vec<String> {
 }
 
 fn service(service: &Service) -> String {
-    format!("{} on {}", service.name, service.listen.join(", "))
+    let name = match service.name == service.kind || service.kind.is_empty() {
+        true => service.name.clone(),
+        false => format!("{} {}", service.kind, service.name),
+    };
+    let forwards = match service.forward.is_empty() {
+        true => String::new(),
+        false => " ".to_owned() + &held(format!("(balance={} forward={})", service.balance, service.forward)),
+    };
+    format!("{name} on {}{forwards}", service.listen.join(", "))
 }
 
 fn conditions(report: &Report) -> Vec<String> {
@@ -48,6 +56,9 @@ fn work(report: &Report) -> Vec<String> {
         format!("{}{}", counted(totals.messages, "message"), rate(totals.messages, report.duration_s)),
         format!("{} in, {} out", show_bytes(totals.bytes_in), show_bytes(totals.bytes_out)),
     ];
+    if totals.bytes_spliced > 0 {
+        parts.push(format!("{} spliced", show_bytes(totals.bytes_spliced)));
+    }
     if totals.cpu_ns > 0 && totals.messages > 0 {
         let per_message = totals.cpu_ns as f64 / totals.messages as f64;
         parts.push(format!("{} of CPU a message", show_nanos(per_message)));
@@ -62,7 +73,7 @@ fn rate(count: u64, duration_s: f64) -> String {
     }
 }
 
-fn show_bytes(bytes: u64) -> String {
+pub(super) fn show_bytes(bytes: u64) -> String {
     let shown = show_count(bytes as f64);
     if shown.contains(' ') { shown + "B" } else { shown + " B" }
 }

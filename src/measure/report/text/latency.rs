@@ -11,7 +11,17 @@ use crate::{
 };
 
 /// The histograms that are durations of the loop, in its order.
-pub(super) const SHOWN: [&str; 5] = ["event_delay", "turn", "iteration", "wait", "session_life"];
+const ALWAYS: [&str; 5] = ["event_delay", "turn", "iteration", "wait", "session_life"];
+
+/// Those that only a proxy records.
+const WHERE_RECORDED: [&str; 3] = ["connect", "first_byte", "transit"];
+
+/// The durations that a page tells of, by name.
+pub(super) fn shown(report: &Report) -> impl Iterator<Item = (&'static str, &HistogramJson)> {
+    let named = |name| report.histograms.get(name).map(|histogram| (name, histogram));
+    let always = ALWAYS.into_iter().filter_map(named);
+    always.chain(WHERE_RECORDED.into_iter().filter_map(named).filter(|(_, histogram)| histogram.count > 0))
+}
 
 /// What stands where a figure would mean nothing.
 const NONE: &str = "–";
@@ -34,10 +44,8 @@ pub(super) fn print(report: &Report, page: &mut Page) {
         Column::right("p99.99").expendable(2),
         Column::right("max"),
     ]);
-    for name in SHOWN {
-        if let Some(histogram) = report.histograms.get(name) {
-            table.row(Style::Plain, row(name, histogram));
-        }
+    for (name, histogram) in shown(report) {
+        table.row(Style::Plain, row(name, histogram));
     }
     table.print(page);
 }

@@ -1,16 +1,19 @@
 //! The report for human eyes.
 //!
 //! From the whole to the parts: what ran and what it did, how the workers shared it and whether that is better
-//! than chance, how long things took (for all, then for each core), and what went wrong, if anything did. What is
+//! than chance, where a proxy forwarded to and how its sessions ended, how long things took (for all, then for each
+//! core), and what went wrong, if anything did. What is
 //! zero and should be isn't mentioned; a quantile that too few samples stand behind isn't shown.
 
 mod balance;
+mod endings;
 mod headline;
 mod latency;
 mod oddities;
 mod page;
 mod spectrum;
 mod table;
+mod upstreams;
 mod workers;
 
 use page::Page;
@@ -35,6 +38,8 @@ impl Report {
             headline::print,
             workers::print_shares,
             balance::print,
+            upstreams::print,
+            endings::print,
             latency::print,
             spectrum::print,
             workers::print_loops,

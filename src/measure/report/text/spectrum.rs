@@ -6,10 +6,10 @@
 use hdrhistogram::Histogram;
 
 use super::{
-    latency::{SHOWN, is_recorded},
+    latency::{is_recorded, shown},
     page::{Page, Span, Style},
 };
-use crate::measure::Report;
+use crate::measure::{Report, report::HistogramJson};
 
 const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const COLUMNS_PER_DECADE_MAX: usize = 8;
@@ -32,11 +32,11 @@ pub(super) fn print(report: &Report, page: &mut Page) {
 
 /// Those with samples; one that can't be decoded has no shape to show.
 fn decoded(report: &Report) -> Vec<(&'static str, Histogram<u64>)> {
-    let decode = |name| {
-        let histogram = report.histograms.get(name)?.decode().ok()?;
+    let decode = |(name, histogram): (_, &HistogramJson)| {
+        let histogram = histogram.decode().ok()?;
         (!histogram.is_empty()).then_some((name, histogram))
     };
-    SHOWN.into_iter().filter_map(decode).collect()
+    shown(report).filter_map(decode).collect()
 }
 
 /// Whole decades of nanoseconds, from 10^`first`.

@@ -6,8 +6,8 @@ use super::{is_backed, percent};
 use crate::{
     config::AcceptMode,
     measure::{
-        Counts, Report,
-        report::{HistogramJson, Listener, Service, samples},
+        Counts, Report, UpstreamCounts,
+        report::{HistogramJson, Listener, Service, Upstream, samples},
     },
 };
 
@@ -112,6 +112,112 @@ Also counted: 400 accepts found the queue empty, longest
 }
 
 #[test]
+fn a_proxy_has_its_upstreams_and_endings_too() {
+    let expected = "\
+evenkeel 0.1.0: proxy db on 127.0.0.1:5000 (balance=p2c forward=auto); proxy
+  cache on unix:/run/evenkeel/cache.sock (balance=p2c forward=auto) ·
+  2 workers · 10.0 s
+accept=private trigger=edge listen-trigger=level poll=block ·
+  Linux 6.18.0, 4 CPUs · 2026-03-01T12:00:00.000Z
+400 connections (19 open) · 1.20 M messages (120 k/s) · 76.8 MB in, 922 MB out ·
+  461 MB spliced · 6.10 µs of CPU a message
+
+worker  core  accepted           active  peak  messages           busy
+     0     0       210 ████████     105   126     630 k ████████  38 % ███
+     1     1       190 ███████▎    95.0   114     570 k ███████▎  34 % ██▊
+   all             400              200          1.20 M           36 %
+
+Balance: 400 connections over 2 workers, max/mean 1.05; chance alone gives 1.03
+  (95 % below 1.10): as chance gives, p = 0.63.
+Max/mean of messages 1.05, connections open over time 1.05, busy time 1.05.
+
+upstream        service  weight  connected       active  failed       to    from
+127.0.0.1:5432  db            2        236 ████      19       0  46.1 MB  553 MB
+127.0.0.1:5433  db            1         80 █▍         0      14  15.4 MB  184 MB
+127.0.0.1:6379  cache         1         80 █▍         0       0  15.4 MB  184 MB
+all                                    396           19      14  76.8 MB  922 MB
+
+ending  sessions share  what happened
+CD           333  87 %  the client ended its stream first, after the upstream
+                        had sent data
+UD            22 5.8 %  the upstream ended its stream first, after the upstream
+                        had sent data
+CW             8 2.1 %  the client ended its stream first, before the upstream
+                        had sent anything
+uD             8 2.1 %  the upstream reset the connection, after the upstream
+                        had sent data
+FC             4 1.0 %  no upstream could be connected
+cW             2 0.5 %  the client reset the connection, before the upstream had
+                        sent anything
+TD             2 0.5 %  no byte passed for the idle timeout, after the upstream
+                        had sent data
+TH             2 0.5 %  no byte passed for the half-closed timeout
+
+latency        count      p50      p90      p99    p99.9  p99.99      max
+event_delay   12.0 k   471 ns  33.8 µs   301 µs   389 µs       –   399 µs
+turn          12.0 k  2.54 µs  24.3 µs  77.8 µs  89.1 µs       –  90.1 µs
+iteration     12.0 k  3.54 µs  91.1 µs   483 µs   590 µs       –   602 µs
+wait          12.0 k  13.1 µs  1.36 ms  14.7 ms  19.4 ms       –  20.1 ms
+session_life     400   3.00 s   3.79 s        –        –       –   4.09 s
+connect          400   438 µs   717 µs        –        –       –   823 µs
+first_byte       400  4.88 ms  8.52 ms        –        –       –  9.83 ms
+transit       12.0 k  13.6 µs  21.5 µs  23.3 µs  23.3 µs       –  23.3 µs
+
+spectrum      100 ns  1 µs    10 µs   100 µs  1 ms    10 ms   100 ms  1 s
+event_delay      ██▇▇▇▆▆▆▆▆▆▆▆▆▆▆▆▅▅▅▅▅▅▅▅▅
+turn                    █▇▇▇▆▆▆▆▆▆▆▆▆▅
+iteration                █▇▇▆▆▆▆▆▆▆▆▆▆▅▅▅▅▅▅▄
+wait                         █▇▇▆▆▆▆▆▆▆▆▆▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▄
+session_life                                                            ▇██
+connect                              ▄▆▆▇▇███▆
+first_byte                                ▂▄▄▅▅▆▆▇▇███
+transit                   ▅▇▇████
+
+                                     ─ event_delay ──  ───── turn ─────
+worker  wakeups  spurious  switches      p50      p99      p50      p99
+     0    504 k    <0.1 %     472 k   471 ns   301 µs  2.54 µs  77.8 µs
+     1    456 k    <0.1 %     428 k   471 ns   301 µs  2.54 µs  77.8 µs
+   all    960 k    <0.1 %     900 k   471 ns   301 µs  2.54 µs  77.8 µs
+
+Errors: 10 reset by peers, 4 timed out, 14 upstream connects failed.
+Also counted: 400 accepts found the queue empty, 2 sessions missing from the
+  ledger, longest accept queue 7.
+";
+    assert_eq!(samples::proxy().to_text(80, false), expected);
+}
+
+#[test]
+fn the_manual_shows_real_upstreams_and_endings() {
+    let manual = include_str!("../../../../docs/report.md");
+    let page = samples::proxy().to_text(80, false);
+    let sections: Vec<_> = page.split("\n\n").filter(|section| section.starts_with(['u', 'e'])).collect();
+    // The headline begins with an e as well.
+    assert_eq!(sections.len(), 3);
+    assert!(sections[1..].iter().all(|section| manual.contains(section)));
+}
+
+#[test]
+fn of_one_service_with_equal_weights_neither_is_mentioned() {
+    let mut report = samples::proxy();
+    report.services.truncate(1);
+    report.upstreams.truncate(1);
+    let text = report.to_text(120, false);
+    assert!(!text.contains("weight") && !text.contains("service"), "{text}");
+    assert!(text.contains("\n127.0.0.1:5432") && !text.contains("\nall   "), "{text}");
+    report.upstreams[0].address = format!("unix:/run/{}db.sock", "deeper/".repeat(9));
+    let text = report.to_text(80, false);
+    assert!(text.contains("…er/deeper/deeper/deeper/db.sock "), "{text}");
+}
+
+#[test]
+fn codes_of_a_newer_version_are_counted_without_words() {
+    let mut report = samples::proxy();
+    report.ends = serde_json::from_str(r#"{"XY":900,"CD":100}"#).unwrap();
+    let text = report.to_text(80, false);
+    assert!(text.contains("\nXY           900  90 %  a code that this version doesn't know\nCD"), "{text}");
+}
+
+#[test]
 fn the_manual_shows_a_real_page() {
     let manual = include_str!("../../../../docs/report.md");
     assert!(manual.contains(&samples::exclusive().to_text(80, false)));
@@ -175,7 +281,9 @@ fn without_histograms_the_page_says_why_there_is_no_latency() {
 
 #[test]
 fn colour_changes_nothing_but_colour() {
-    for report in [samples::private(), samples::exclusive(), samples::empty(), samples::dealt()] {
+    for report in
+        [samples::private(), samples::exclusive(), samples::empty(), samples::dealt(), samples::proxy()]
+    {
         let coloured = report.to_text(100, true);
         assert!(coloured.contains("\x1b[1m") && coloured.matches("\x1b[0m").count() > 3);
         assert_eq!(without_escapes(&coloured), report.to_text(100, false));
@@ -213,7 +321,8 @@ proptest! {
 
 #[test]
 fn no_line_is_longer_at_any_width_whatever_the_report_says() {
-    let (honest, hostile) = ([samples::private(), samples::exclusive(), samples::empty()], hostile());
+    let (honest, hostile) =
+        ([samples::private(), samples::exclusive(), samples::empty(), samples::proxy()], hostile());
     for width in 60..=160 {
         check_lines(&hostile, width).unwrap();
         for report in &honest {
@@ -252,6 +361,11 @@ fn hostile() -> Report {
         listeners: vec![Listener::default()],
         ..Service::default()
     });
+    let most = UpstreamCounts { connected: u64::MAX, bytes_to: u64::MAX, ..UpstreamCounts::default() };
+    let upstream = Upstream { service: name.clone(), address: name.clone(), weight: u32::MAX, counts: most };
+    report.upstreams = vec![upstream; 40];
+    let ends: serde_json::Map<_, _> = (0..100).map(|n| (format!("{name}{n}"), u64::MAX.into())).collect();
+    report.ends = serde_json::from_value(ends.into()).unwrap();
     report.config.accept = name.clone();
     report.notes = vec![name, String::new(), "\n\n".to_owned()];
     report.totals = counts;

@@ -3,24 +3,26 @@
 //! A client may be used by two threads at once, one that writes and one that reads.
 
 use std::{
+    fs,
     io::IoSlice,
     mem::MaybeUninit,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     time::Duration,
 };
 
 use rustix::{
+    fs::fstat,
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
-        SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, sendmsg, shutdown, socket_with,
-        sockopt,
+        SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, recv, send, sendmsg, shutdown,
+        socket_with, sockopt,
     },
 };
 
-use crate::support::PATIENCE;
+use super::{PATIENCE, eventually};
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
@@ -30,7 +32,17 @@ pub enum Target {
 }
 
 /// A connected stream socket, TCP or unix.
+#[derive(Debug)]
 pub struct Client(OwnedFd);
+
+/// How a stream came to its end for whoever read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// FIN: the stream is whole.
+    Fin,
+    /// RST: it was cut off.
+    Reset,
+}
 
 /// What a nonblocking send did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +99,35 @@ impl Client {
         Self(fd)
     }
 
+    /// The next connection to a listener that was given a timeout.
+    pub fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().unwrap_or_else(|error| panic!("nobody connects: {error}"));
+        Self::from(stream)
+    }
+
+    /// Its own address.
+    pub fn address(&self) -> SocketAddr {
+        let address = getsockname(&self.0).expect("it is a socket");
+        address.try_into().expect("it is a TCP socket")
+    }
+
+    /// How many bytes of what was sent its peer's kernel hasn't got yet. As the kernel's table has it: there is no
+    /// call for it that is free of pointers.
+    pub fn unacknowledged(&self) -> usize {
+        let inode = fstat(&self.0).expect("it is open").st_ino.to_string();
+        let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("there is /proc");
+        let fields = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let line = table.lines().map(fields).find(|fields| fields.get(9) == Some(&inode));
+        let queues = line.map_or_else(|| "0:0".to_owned(), |fields| fields[4].clone());
+        let (out, _) = queues.split_once(':').expect("two queues");
+        usize::from_str_radix(out, 16).expect("a hexadecimal number")
+    }
+
+    /// Waits until all that was sent has reached the peer's kernel.
+    pub fn flush(&self) {
+        eventually("what was sent has arrived", || (self.unacknowledged() == 0).then_some(()));
+    }
+
     /// Sends all of it.
     pub fn send(&self, bytes: &[u8]) {
         self.send_with(bytes, SendFlags::empty());
@@ -101,6 +142,18 @@ impl Client {
                 Err(error) => panic!("cannot send: {error}, {} bytes left", bytes.len()),
             }
         }
+    }
+
+    /// Sends all of it, or says why not.
+    pub fn send_or_fail(&self, mut bytes: &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            match send(&self.0, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Whether this kind of socket has urgent data (unix: Linux 5.15, CONFIG_AF_UNIX_OOB). Sends `!` where it has.
@@ -160,6 +213,33 @@ impl Client {
         }
     }
 
+    /// Receives the end of a stream that was cut off.
+    pub fn expect_reset(&self) {
+        match self.receive(&mut [0; 1]) {
+            Err(Errno::CONNRESET) => {}
+            other => panic!("not a reset, but {other:?}"),
+        }
+    }
+
+    /// Receives whatever comes until the end; how much that was.
+    pub fn drain(&self) -> (usize, End) {
+        let (mut buffer, mut received) = (vec![0; 64 << 10], 0);
+        loop {
+            match self.receive(&mut buffer) {
+                Ok(0) => return (received, End::Fin),
+                Ok(more) => received += more,
+                Err(Errno::CONNRESET) => return (received, End::Reset),
+                Err(error) => panic!("{error} after {received} bytes"),
+            }
+        }
+    }
+
+    /// Whether there is something to receive, be it an end; without waiting.
+    pub fn has_news(&self) -> bool {
+        let peeked = recv(&self.0, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        !matches!(peeked, Err(Errno::AGAIN))
+    }
+
     /// There and back again.
     pub fn ping(&self, bytes: &[u8]) {
         self.send(bytes);
@@ -174,6 +254,16 @@ impl Client {
     /// Closes with RST (TCP alone).
     pub fn reset(self) {
         sockopt::set_socket_linger(&self.0, Some(Duration::ZERO)).expect("a stream socket");
+    }
+}
+
+impl From<TcpStream> for Client {
+    /// With [`PATIENCE`] for each call from then on.
+    fn from(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a positive timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a positive timeout");
+        stream.set_nodelay(true).expect("a TCP socket");
+        Self(stream.into())
     }
 }
 

@@ -1,0 +1,53 @@
+//! Everything that a run was asked for, as one value.
+//!
+//! The command line and the configuration file both end here, and what runs knows of neither.
+
+use std::collections::HashSet;
+
+use super::run::Plan;
+use crate::{
+    config::Options,
+    service::{Kind, Spec},
+};
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// How the runtime is built and how its loops run.
+    pub options: Options,
+    /// What the main thread does beside serving.
+    pub plan: Plan,
+    /// What is served; at least one.
+    pub services: Vec<Spec>,
+}
+
+impl Setup {
+    /// What can't be seen by looking at one value at a time.
+    ///
+    /// # Errors
+    /// A sentence that names the values and what to do.
+    pub fn validate(&self) -> Result<(), String> {
+        self.options.validate()?;
+        if self.services.is_empty() {
+            return Err("there is nothing to serve: name a service".into());
+        }
+        let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
+        for service in &self.services {
+            if !names.insert(&service.name) {
+                return Err(format!("two services have the name '{}': give each its own", service.name));
+            }
+            if service.listen.is_empty() {
+                return Err(format!("service '{}' listens nowhere: give it an address", service.name));
+            }
+            // The kernel chooses another port each time that any is asked for.
+            let fixed = service.listen.iter().filter(|address| !address.has_any_port());
+            if let Some(twice) = fixed.into_iter().find(|address| !addresses.insert(*address)) {
+                return Err(format!("{twice} is listened on twice: name it once"));
+            }
+            if let Kind::Proxy(proxy) = &service.kind {
+                proxy.validate()?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! Configuration files: what is wrong with one is said where it is, flags win, `check` touches nothing, and what
+//! `config` prints is a configuration.
+
+mod support;
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use serde_json::Value;
+use support::{TempDir, evenkeel, run};
+
+/// Every command, by its name.
+const COMMANDS: &[&str] = &["echo", "proxy", "run", "check", "config", "report", "completions", "man"];
+
+/// An echo service on any free port.
+const ECHO: &str = "[[service]]\nkind = \"echo\"\nlisten = \"127.0.0.1:0\"\n";
+
+/// tests/config holds files with one mistake each, and beside each what is said of it.
+#[test]
+fn a_mistake_is_shown_where_it_is() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let files =
+        fs::read_dir(&folder).expect("it is part of the tree").map(|entry| entry.expect("it is").path());
+    let files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    assert!(files.len() >= 30, "{} files", files.len());
+    for file in files {
+        let expected = fs::read_to_string(file.with_extension("txt")).expect("what is said stands beside it");
+        let name = file.file_name().and_then(|name| name.to_str()).expect("names are UTF-8");
+        for command in ["check", "run"] {
+            let output =
+                evenkeel().current_dir(&folder).args([command, name]).output().expect("the binary starts");
+            assert_eq!(refused(&output), expected, "{command} {name}");
+        }
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let says = |path: &str, why: &str| {
+        let expected = format!("evenkeel: cannot read {path}: {why}; name a configuration file\n");
+        for arguments in [&["check", path][..], &["run", path], &["config", "--effective", path]] {
+            assert_eq!(refused(&run(arguments)), expected);
+        }
+    };
+    says(&file, "no such file or directory");
+    says(folder.path().to_str().expect("UTF-8"), "is a directory");
+    fs::write(&file, b"[runtime]\n# \xff\n").expect("it is ours");
+    says(&file, "line 2 is not UTF-8");
+    fs::write(&file, format!("{ECHO}#{}", " ".repeat(1 << 20))).expect("it is ours");
+    says(&file, "it is longer than 1 MiB");
+    assert_eq!(refused(&run(&["run"])), "evenkeel: <FILE> is missing; see --help\n");
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let runtime = "[runtime]\nworkers = 2\naccept = \"shared\"\ntrigger = \"level\"\n";
+    let report = "[report]\nduration = \"1h\"\nreport = \"text\"\n";
+    fs::write(&file, format!("{runtime}{report}{ECHO}")).expect("it is ours");
+    let flags = ["--accept", "rotate", "--no-pin", "--duration", "1ms", "--report", "json"];
+    let output = run(&[&["run", &file], &flags[..]].concat());
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(" · 2 workers · accept=rotate trigger=level poll=block"), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+    assert_eq!(
+        (&report["config"]["accept"], &report["config"]["trigger"]),
+        (&"rotate".into(), &"level".into())
+    );
+    assert_eq!(report["workers"][0]["core"], Value::Null);
+}
+
+#[test]
+fn a_run_reports_only_if_it_is_asked_to() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    fs::write(&file, ECHO).expect("it is ours");
+    let output = run(&["run", &file, "--duration", "1ms", "-q"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""));
+    assert!(text(&output.stderr).starts_with("ready: echo on 127.0.0.1:"));
+}
+
+/// An address of a socket that another program has is no error, and a path stays as it is.
+#[test]
+fn check_binds_nothing() {
+    let folder = TempDir::new();
+    let (file, socket) = (folder.file("evenkeel.toml"), folder.file("socket"));
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("it is bound");
+    let services = format!(
+        "[[service]]\nname = \"db\"\nkind = \"proxy\"\nlisten = [\"{taken}\", \"unix:{socket}\"]\n\
+         upstream = [{{ address = \"localhost:5432\", weight = 2 }}, \"127.0.0.1:5433\"]\n\
+         [[service]]\nkind = \"echo\"\nlisten = \":0\"\n"
+    );
+    fs::write(&file, services).expect("it is ours");
+    let output = run(&["check", &file]);
+    assert_eq!(text(&output.stderr), "");
+    let expected = format!(
+        "ok: {file}: 2 services\n  db: proxy on {taken}, unix:{socket} to localhost:5432 (weight 2), 127.0.0.1:5433 \
+         · balance=p2c forward=auto\n  echo: echo on :0\n"
+    );
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), expected));
+    assert!(!Path::new(&socket).exists());
+}
+
+#[test]
+fn check_resolves_names() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    // Names that end in .invalid never resolve (RFC 6761).
+    fs::write(&file, ECHO.replace("127.0.0.1:0", "no-such-host.invalid:7000")).expect("it is ours");
+    let stderr = refused(&run(&["check", &file]));
+    let expected = format!("evenkeel: {file}: service 'echo': cannot resolve 'no-such-host.invalid': ");
+    assert!(stderr.starts_with(&expected), "{stderr}");
+}
+
+#[test]
+fn what_config_prints_is_a_configuration() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let printed = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{arguments:?}");
+        text(&output.stdout)
+    };
+    let defaults = printed(&["config"]);
+    assert!(defaults.lines().all(|line| line.chars().count() <= 100), "{defaults}");
+    fs::write(&file, &defaults).expect("it is ours");
+    assert!(printed(&["check", &file]).starts_with(&format!("ok: {file}: 1 service\n")));
+    let effective = printed(&["config", "--effective", &file]);
+    for line in
+        ["workers = \"auto\"", "unix_mode = \"0660\"", "name = \"db\"", "retries = 3", "session = \"off\""]
+    {
+        assert!(effective.lines().any(|it| it == line), "no {line} in\n{effective}");
+    }
+    fs::write(&file, &effective).expect("it is ours");
+    assert_eq!(printed(&["config", "--effective", &file]), effective);
+}
+
+/// The example in docs/configuration.md is one, and its tables have every key.
+#[test]
+fn the_document_tells_the_truth() {
+    let document = include_str!("../docs/configuration.md");
+    let example = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    fs::write(&file, example.expect("an example")).expect("it is ours");
+    let output = run(&["check", &file]);
+    assert_eq!(text(&output.stderr), "");
+    assert!(
+        text(&output.stdout).starts_with(&format!("ok: {file}: 3 services\n")),
+        "{}",
+        text(&output.stdout)
+    );
+    let defaults = text(&run(&["config"]).stdout);
+    for key in
+        defaults.lines().filter_map(|line| line.trim_start_matches('#').split_once(" = ")).map(|(key, _)| key)
+    {
+        assert!(key.starts_with(' ') || document.contains(&format!("`{key}`")), "no word of {key}");
+    }
+}
+
+#[test]
+fn flags_of_a_proxy() {
+    for (flags, says) in [
+        ("", "--upstream <ADDR[=WEIGHT]> is missing"),
+        ("--upstream 10.0.0.1", "--upstream: '10.0.0.1' is not an address (no port)"),
+        ("--upstream 10.0.0.1:80=0", "--upstream: '0' is not a weight: use 1 to 256"),
+        ("--upstream :80", "upstream :80 is no place to connect to"),
+        ("--upstream 10.0.0.1:80 --upstream 10.0.0.1:80=2", "upstream 10.0.0.1:80 is named twice"),
+        ("--upstream 10.0.0.1:80 --balance maglev", "--balance: 'maglev' is not a way to balance"),
+        ("--upstream 10.0.0.1:80 --forward sockmap", "--forward: 'sockmap' is not a way to forward"),
+        ("--upstream 10.0.0.1:80 --source localhost", "--source: 'localhost' is not an IP address"),
+        ("--upstream 10.0.0.1:80 --retries -1", "--retries: '-1' is not a number of retries"),
+        ("--upstream 10.0.0.1:80 --connect-timeout 0s", "--connect-timeout: '0s' is no time at all"),
+        ("--upstream 10.0.0.1:80 --idle-timeout 30", "--idle-timeout: '30' is not a duration"),
+        ("--upstream 10.0.0.1:80 --user-timeout never", "--user-timeout: 'never' is not a duration"),
+        ("--upstream 10.0.0.1:80 --work none", "unexpected argument '--work'"),
+        (
+            "--upstream 10.0.0.1:80 --log-format xml",
+            "--log-format: 'xml' is not a log format: use text, json",
+        ),
+        ("--upstream 10.0.0.1:80 --access-log", "--access-log needs a value"),
+        (
+            "--upstream 10.0.0.1:80 --access-log - --report json",
+            "stdout cannot carry both the access log (-) and the json report: give one a file",
+        ),
+    ] {
+        let line = format!("proxy --listen 127.0.0.1:0 {flags}");
+        let stderr = refused(&run(&line.split_whitespace().collect::<Vec<_>>()));
+        assert!(stderr.contains(says) && stderr.lines().count() == 1, "{flags}: {stderr}");
+    }
+}
+
+/// Every command is in every page, with each of its flags.
+#[test]
+fn completions_and_the_manual_name_everything() {
+    let flags = |command: &str| {
+        let help = text(&run(&[command, "--help"]).stdout);
+        let flags = help.split(|c: char| !c.is_ascii_lowercase() && c != '-');
+        flags.filter_map(|word| word.strip_prefix("--")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let pages: Vec<_> =
+        [&["man"][..], &["completions", "bash"], &["completions", "zsh"], &["completions", "fish"]]
+            .into_iter()
+            .map(|arguments| (arguments, text(&run(arguments).stdout).replace("\\-", "-")))
+            .collect();
+    for command in COMMANDS {
+        for (page, text) in &pages {
+            assert!(text.contains(command), "{page:?} has no {command}");
+            for flag in flags(command).iter().filter(|flag| !flag.is_empty()) {
+                assert!(text.contains(flag.as_str()), "{page:?} has no --{flag}");
+            }
+        }
+    }
+    let stderr = refused(&run(&["completions", "tcsh"]));
+    assert!(stderr.contains("'tcsh' is none of bash, elvish, fish"), "{stderr}");
+}
+
+/// The ready line stays for whoever waits for it; all else is an object a line.
+#[test]
+fn lines_of_json() {
+    let line =
+        "echo --listen 127.0.0.1:0 --duration 1ms --report none --log-format json --deal least-loaded -v";
+    let output = run(&line.split_whitespace().collect::<Vec<_>>());
+    let stderr = text(&output.stderr);
+    let (ready, others): (Vec<_>, Vec<_>) =
+        stderr.lines().partition(|line| line.starts_with("ready: echo on "));
+    assert_eq!(ready.len(), 1, "{stderr}");
+    let objects = others.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{stderr}")));
+    let objects: Vec<Value> = objects.collect();
+    assert!(objects.iter().all(|object| object["time"].is_string()), "{stderr}");
+    let is_note = |object: &&Value| object["level"] == "note" && object["message"].is_string();
+    assert!(objects.iter().any(|object| is_note(&object)), "{stderr}");
+    let event = objects.iter().find(|object| object["event"] == "ready").expect("a ready event");
+    let address = event["address"].as_str().expect("an address");
+    assert!(ready[0].starts_with(&format!("ready: echo on {address} · ")), "{stderr}");
+    assert_eq!((&event["kind"], &event["accept"]), (&"echo".into(), &"private".into()));
+}
+
+/// What was said on stderr by a command that must have been refused, with nothing on stdout.
+fn refused(output: &Output) -> String {
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{stderr}");
+    stderr
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it is text")
+}

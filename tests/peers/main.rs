@@ -1,0 +1,18 @@
+//! Real peers: Redis, PostgreSQL, nginx and iperf3 behind the proxy, with the clients that people use.
+//!
+//! What forwards exactly in tests of our own making may still fail those who pipeline, cancel, reset at their end
+//! or compare what they got. Each test starts its own servers on free ports, in a folder of its own, and ends
+//! with what the ledger says: nothing but the peers' own endings, and each byte delivered.
+//!
+//! They need other people's programs, so plain `cargo test` leaves them out:
+//! `cargo test --test peers -- --ignored --test-threads 1`. A program that is missing is a failure that names its
+//! package.
+
+mod front;
+mod iperf;
+mod nginx;
+mod peer;
+mod postgres;
+mod redis;
+#[path = "../support/mod.rs"]
+mod support;
