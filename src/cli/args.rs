@@ -56,7 +56,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
     Ok(match name {
         "echo" => serve(echo(matches)?, matches)?,
         "proxy" => serve(proxy(matches)?, matches)?,
-        "run" => serve(file::read(&needed()?)?, matches)?,
+        "run" => serve(Draft { has_file: true, ..file::read(&needed()?)? }, matches)?,
         "check" => Request::Check(needed()?),
         "config" => Request::Config(path()),
         "report" => Request::Report(needed()?, shown(matches)),

@@ -57,8 +57,10 @@ pub fn play(route: &Route<'_>, scripts: &[Script], manner: Manner<'_>) -> io::Re
     let mut stutter = manner.stutter.map(Stutter::new);
     loop {
         let now = Instant::now();
-        let idle =
-            pairs.iter_mut().fold(true, |idle, pair| !pair.advance(now, manner.rng, &mut scratch) && idle);
+        // Every pair gets its turn: no short circuit.
+        let advanced =
+            pairs.iter_mut().filter_map(|pair| pair.advance(now, manner.rng, &mut scratch).then_some(()));
+        let idle = advanced.count() == 0;
         if pairs.iter().all(Pair::is_done) || now >= deadline {
             break;
         }

@@ -95,6 +95,11 @@ impl Socket {
         if status == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
     }
 
+    /// Bytes that have come in and were not read (`SIOCINQ`, tcp(7)).
+    pub fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.fd).unwrap_or(0)
+    }
+
     /// Whether it is a unix socket.
     #[inline]
     pub fn is_unix(&self) -> bool {
