@@ -48,7 +48,8 @@ fn every_combination_forwards_as_direct_tcp_does() {
 
 #[test]
 fn scripts_of_chance_come_out_as_by_direct_tcp() {
-    let cases = number("EVENKEEL_FIDELITY_CASES").map_or(48, |cases| u32::try_from(cases).unwrap_or(u32::MAX));
+    let cases =
+        number("EVENKEEL_FIDELITY_CASES").map_or(48, |cases| u32::try_from(cases).unwrap_or(u32::MAX));
     let config = Config {
         cases,
         failure_persistence: None,
@@ -57,9 +58,10 @@ fn scripts_of_chance_come_out_as_by_direct_tcp() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let done = runner.run(&(combination(), prop::collection::vec(chance::script(), 1..4)), |(place, scripts)| {
-        play(&place, scripts).map_err(TestCaseError::fail)
-    });
+    let done = runner
+        .run(&(combination(), prop::collection::vec(chance::script(), 1..4)), |(place, scripts)| {
+            play(&place, scripts).map_err(TestCaseError::fail)
+        });
     if let Err(error) = done {
         panic!("{error}");
     }
@@ -79,7 +81,8 @@ fn direct_tcp_is_as_direct_tcp() {
             Manner { patience: selftest::PATIENCE, rng: &mut rng, is_hasty: round % 2 == 1, stutter: None };
         let outcomes = oracle::direct(oracle.scripts(), manner).expect("it can be played");
         let complaints = oracle.complaints(&outcomes, false);
-        let complaints: Vec<_> = complaints.map(|(script, complaint)| format!("{complaint}: {script}")).collect();
+        let complaints: Vec<_> =
+            complaints.map(|(script, complaint)| format!("{complaint}: {script}")).collect();
         assert!(complaints.is_empty(), "EVENKEEL_SEED={}\n{}", seed(), complaints.join("\n"));
     }
 }

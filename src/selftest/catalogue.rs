@@ -76,20 +76,40 @@ fn broken() -> Vec<Script> {
         of("reset-against-the-stream", "read 300k, reset", "write 4M, read-to-end")
             .leaving_open(Upstream, &[Writes])
             .leaving_open(Client, &[Bytes]),
-        of("reset-with-unread-input", "stop-reading, write 1000, await-input, reset", "write 4M, read-to-end")
-            .leaving_open(Upstream, &[Writes]),
+        of(
+            "reset-with-unread-input",
+            "stop-reading, write 1000, await-input, reset",
+            "write 4M, read-to-end",
+        )
+        .leaving_open(Upstream, &[Writes]),
         of("reset-between-two-streams", "write 1M, reset", "write 1M, read-to-end")
             .leaving_open(Upstream, &[Bytes, Writes])
             .leaving_open(Client, &[Bytes]),
-        of("close-with-unread-input", "stop-reading, write 1000, await-input, close", "write 1000, read-to-end"),
-        of("close-with-unread-input-by-the-upstream", "write 1000, read-to-end", "stop-reading, await-input, close"),
+        of(
+            "close-with-unread-input",
+            "stop-reading, write 1000, await-input, close",
+            "write 1000, read-to-end",
+        ),
+        of(
+            "close-with-unread-input-by-the-upstream",
+            "write 1000, read-to-end",
+            "stop-reading, await-input, close",
+        ),
         of("close-with-a-long-answer-unsent", "write 1000, pause 20, read-to-end", CLOSE_UNREAD)
             .leaving_open(Client, &[Bytes]),
         of("fin-then-reset", "write 100, shut-down, await-peer 1, reset", "read-to-end, await-reset"),
-        of("fin-then-reset-by-the-upstream", "read-to-end, await-reset", "write 100, shut-down, await-peer 1, reset"),
+        of(
+            "fin-then-reset-by-the-upstream",
+            "read-to-end, await-reset",
+            "write 100, shut-down, await-peer 1, reset",
+        ),
         of("fin-then-reset-at-once", "write 100, shut-down, reset", "read-to-end, await-reset"),
         of("fin-one-way-reset-the-other", "shut-down, read-to-end", "read-to-end, write 1000, reset"),
-        of("client-gone-before-the-answer", "write 100, close", "read-to-end, write 100, await-reset, write 10"),
+        of(
+            "client-gone-before-the-answer",
+            "write 100, close",
+            "read-to-end, write 100, await-reset, write 10",
+        ),
         of("upstream-gone-before-the-question", "read-to-end, write 100, await-reset", "write 100, close"),
         of("client-gone-in-a-download", "write 100, read 300k, close", "read 100, write 4M, read-to-end")
             .leaving_open(Client, &[Bytes])

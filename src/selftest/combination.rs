@@ -50,7 +50,11 @@ impl Combination {
                 // Each side has another trigger with the next forwarder.
                 let triggers = triggers.iter().cycle().skip(index + shift).take(1);
                 let over_tcp = |&trigger| Self::over_tcp(AcceptMode::Private, trigger, forward);
-                all.extend(triggers.map(over_tcp).map(|combination| Self { listen, upstream, ..combination }));
+                all.extend(triggers.map(over_tcp).map(|combination| Self {
+                    listen,
+                    upstream,
+                    ..combination
+                }));
             }
         }
         all

@@ -120,7 +120,8 @@ pub fn run(args: &SelftestArgs) -> Result<Results, String> {
     progress(&format!("--seed {seed}"));
     let scripts = |volume| chosen(&args.script, volume);
     let some = Oracle::ask(scripts(Volume::Some)?, PATIENCE, &mut rng)?;
-    let much = Oracle::ask(scripts(if args.quick { Volume::Some } else { Volume::Much })?, PATIENCE, &mut rng)?;
+    let much =
+        Oracle::ask(scripts(if args.quick { Volume::Some } else { Volume::Much })?, PATIENCE, &mut rng)?;
     let combinations = args.combinations();
     let mut results = Results::default();
     for (index, (combination, volume)) in combinations.iter().enumerate() {

@@ -28,9 +28,8 @@ impl Oracle {
         let mut runs = Vec::new();
         for run in 0..RUNS {
             let manner = Manner { patience, rng, is_hasty: run % 2 == 1, stutter: None };
-            let run = direct(&scripts, manner).map_err(|error| {
-                format!("cannot play over direct TCP: {}", crate::sys::reason(&error))
-            })?;
+            let run = direct(&scripts, manner)
+                .map_err(|error| format!("cannot play over direct TCP: {}", crate::sys::reason(&error)))?;
             runs.push(run);
         }
         let of = |(index, script): (usize, &Script)| {

@@ -55,7 +55,8 @@ pub fn play(route: &Route<'_>, scripts: &[Script], manner: Manner<'_>) -> io::Re
     let mut stutter = manner.stutter.map(Stutter::new);
     loop {
         let now = Instant::now();
-        let idle = pairs.iter_mut().fold(true, |idle, pair| !pair.advance(now, manner.rng, &mut scratch) && idle);
+        let idle =
+            pairs.iter_mut().fold(true, |idle, pair| !pair.advance(now, manner.rng, &mut scratch) && idle);
         if pairs.iter().all(Pair::is_done) || now >= deadline {
             break;
         }

@@ -62,11 +62,15 @@ impl Results {
         let mut text = String::new();
         let lines = columns.iter().map(|column| column.split('/').count()).max().unwrap_or(0);
         for line in 0..lines {
-            let heads: String = columns.iter().map(|column| format!("{:>9}", column.split('/').nth(line).unwrap_or(""))).collect();
+            let heads: String = columns
+                .iter()
+                .map(|column| format!("{:>9}", column.split('/').nth(line).unwrap_or("")))
+                .collect();
             let _ = writeln!(text, "{:width$}{heads}", "");
         }
         for row in rows {
-            let cells: String = columns.iter().map(|column| format!("{:>9}", self.cell(row, column))).collect();
+            let cells: String =
+                columns.iter().map(|column| format!("{:>9}", self.cell(row, column))).collect();
             let _ = writeln!(text, "{:width$}{cells}", if row.is_empty() { LEFT_BEHIND } else { row });
         }
         text

@@ -56,8 +56,7 @@ impl Site {
             let _ = child.wait();
         })?;
         let sources = Vec::new();
-        let mut site =
-            Self { child, lines, report, entrance, exit, sources, _folder: folder, patience };
+        let mut site = Self { child, lines, report, entrance, exit, sources, _folder: folder, patience };
         site.sources = site.settled_sources();
         Ok(site)
     }

@@ -50,7 +50,9 @@ fn step() -> impl Strategy<Value = Step> {
 fn leave_open(mut script: Script) -> Script {
     for role in Role::BOTH {
         let steps = &script.steps[role.index()];
-        let Some(at) = steps.iter().position(|step| matches!(step, Step::Close | Step::Reset)) else { continue };
+        let Some(at) = steps.iter().position(|step| matches!(step, Step::Close | Step::Reset)) else {
+            continue;
+        };
         let has_read_all = steps[..at].contains(&Step::ReadToEnd);
         let is_reset = steps[at] == Step::Reset;
         let peer = role.other();
