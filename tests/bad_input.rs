@@ -21,7 +21,7 @@ const FREE: &str = "--listen 127.0.0.1:0";
 
 /// What the command line is refused for, before anything else is looked at.
 const USAGE: &[(&str, &str)] = &[
-    ("", "say what to do: echo, proxy, run, check, config, report, completions or man"),
+    ("", "say what to do: echo, proxy, run, check, config, report, selftest, completions or man"),
     ("serve", "there is no command 'serve': use echo, proxy, run,"),
     ("echo", "--listen <ADDR> is missing"),
     ("echo --listen", "--listen needs a value"),

@@ -10,11 +10,13 @@ use std::{
     process::Output,
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
-use support::{TempDir, evenkeel, run};
+use support::{Server, TempDir, evenkeel, run};
 
 /// Every command, by its name.
-const COMMANDS: &[&str] = &["echo", "proxy", "run", "check", "config", "report", "completions", "man"];
+const COMMANDS: &[&str] =
+    &["echo", "proxy", "run", "check", "config", "report", "selftest", "completions", "man"];
 
 /// An echo service on any free port.
 const ECHO: &str = "[[service]]\nkind = \"echo\"\nlisten = \"127.0.0.1:0\"\n";
@@ -40,7 +42,7 @@ fn a_mistake_is_shown_where_it_is() {
 }
 
 #[test]
-fn files_that_cannot_be_read() {
+fn files_that_are_none_or_too_much() {
     let folder = TempDir::new();
     let file = folder.file("evenkeel.toml");
     let says = |path: &str, why: &str| {
@@ -55,6 +57,10 @@ fn files_that_cannot_be_read() {
     says(&file, "line 2 is not UTF-8");
     fs::write(&file, format!("{ECHO}#{}", " ".repeat(1 << 20))).expect("it is ours");
     says(&file, "it is longer than 1 MiB");
+    fs::write(&file, ECHO.repeat(1025)).expect("it is ours");
+    let expected =
+        format!("evenkeel: {file}: 1025 services are too many for one process: use at most 1024\n");
+    assert_eq!(refused(&run(&["check", &file])), expected);
     assert_eq!(refused(&run(&["run"])), "evenkeel: <FILE> is missing; see --help\n");
 }
 
@@ -87,6 +93,20 @@ fn a_run_reports_only_if_it_is_asked_to() {
     assert!(text(&output.stderr).starts_with("ready: echo on 127.0.0.1:"));
 }
 
+/// SIGHUP asks for a configuration to be read again, which isn't built: it must not end the server.
+#[test]
+fn a_hangup_does_not_end_a_run() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    fs::write(&file, ECHO).expect("it is ours");
+    let mut server = Server::start_with(evenkeel(), &["run", &file, "--report", "json"]);
+    assert!(server.next_stderr_line().starts_with("ready: echo on "));
+    server.signal(Signal::HUP);
+    let note = server.next_stderr_line();
+    assert_eq!(note, "note: the configuration file is not read again while it runs: SIGHUP is ignored");
+    server.report();
+}
+
 /// An address of a socket that another program has is no error, and a path stays as it is.
 #[test]
 fn check_binds_nothing() {
@@ -117,8 +137,25 @@ fn check_resolves_names() {
     // Names that end in .invalid never resolve (RFC 6761).
     fs::write(&file, ECHO.replace("127.0.0.1:0", "no-such-host.invalid:7000")).expect("it is ours");
     let stderr = refused(&run(&["check", &file]));
-    let expected = format!("evenkeel: {file}: service 'echo': cannot resolve 'no-such-host.invalid': ");
+    let expected = format!("evenkeel: {file}: cannot resolve 'no-such-host.invalid': ");
     assert!(stderr.starts_with(&expected), "{stderr}");
+}
+
+#[test]
+fn check_finds_loops() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let proxy = |name: &str, listen: &str, upstream: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nkind = \"proxy\"\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\n"
+        )
+    };
+    let there_and_back =
+        proxy("there", "127.0.0.1:7100", "localhost:7101") + &proxy("back", ":7101", "127.0.0.1:7100");
+    fs::write(&file, there_and_back).expect("it is ours");
+    let stderr = refused(&run(&["check", &file]));
+    assert!(stderr.starts_with(&format!("evenkeel: {file}: service there forwards to itself: ")), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

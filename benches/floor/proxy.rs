@@ -54,8 +54,7 @@ fn nginx(directory: &Path, upstream: SocketAddr) -> Result<Contender, Box<dyn Er
         master_process off;
         pid {};
         events {{ worker_connections {SOCKETS_MAX}; }}
-        stream {{ server {{ listen {address} backlog=4096; proxy_pass {upstream}; }} }}
-        ",
+        stream {{ server {{ listen {address} backlog=4096; proxy_pass {upstream}; }} }}",
         pid_file.display()
     );
     let file = directory.join("nginx.conf");
@@ -76,6 +75,7 @@ fn haproxy(
         "global
             nbthread 1
             maxconn {}
+            maxpipes 100
         defaults
             mode tcp
             timeout connect 5s
@@ -84,8 +84,7 @@ fn haproxy(
             {option}
         listen proxy
             bind {address} backlog 4096
-            server upstream {upstream}
-        ",
+            server upstream {upstream}\n",
         SOCKETS_MAX / 2 - 100
     );
     let file = directory.join(format!("haproxy-{host}.cfg"));

@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use clap_complete::Shell;
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::{Options, ProxyOptions, Timeouts},
     control::{Setup, output::Format, run::Failure},
+    selftest::SelftestArgs,
     service::{EchoOptions, Kind, Spec},
 };
 
@@ -35,6 +36,8 @@ pub enum Request {
     Config(Option<PathBuf>),
     /// `report`
     Report(PathBuf, Format),
+    /// `selftest`
+    Selftest(SelftestArgs),
     /// `completions`
     Completions(Shell),
     /// `man`
@@ -53,10 +56,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
     Ok(match name {
         "echo" => serve(echo(matches)?, matches)?,
         "proxy" => serve(proxy(matches)?, matches)?,
-        "run" => serve(file::read(&needed()?)?, matches)?,
+        "run" => serve(Draft { has_file: true, ..file::read(&needed()?)? }, matches)?,
         "check" => Request::Check(needed()?),
         "config" => Request::Config(path()),
         "report" => Request::Report(needed()?, shown(matches)),
+        "selftest" => Request::Selftest(SelftestArgs::from_arg_matches(matches)?),
         "completions" => Request::Completions(*matches.get_one("shell").unwrap_or(&Shell::Bash)),
         _ => Request::Manual,
     })
@@ -103,6 +107,10 @@ pub fn command() -> Command {
                 ))
                 .arg(format()),
         )
+        .subcommand(SelftestArgs::augment_args(
+            Command::new("selftest")
+                .about("Play scripted streams directly and through the proxy, and say where they differ"),
+        ))
         .subcommand(
             Command::new("completions")
                 .about("Print what completes commands and flags in a shell")

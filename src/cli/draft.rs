@@ -20,6 +20,8 @@ pub struct Draft {
     pub services: Vec<Spec>,
     /// `--drain`, which goes before what services have.
     pub drain: Option<Duration>,
+    /// Somebody runs a configuration file.
+    pub has_file: bool,
     /// `--quiet`
     pub quiet: bool,
     /// `--verbose`
@@ -29,7 +31,15 @@ pub struct Draft {
 impl Draft {
     /// The defaults, with these services.
     pub fn new(reporting: Reporting, services: Vec<Spec>) -> Self {
-        Self { options: Options::default(), reporting, services, drain: None, quiet: false, verbose: false }
+        Self {
+            options: Options::default(),
+            reporting,
+            services,
+            drain: None,
+            has_file: false,
+            quiet: false,
+            verbose: false,
+        }
     }
 
     /// The setup, checked.
@@ -47,6 +57,7 @@ impl Draft {
             output: Output { stdout: self.reporting.stdout()?, file: self.reporting.report_file },
             access_log: self.reporting.access_log,
             log_format: self.reporting.log_format,
+            has_file: self.has_file,
             quiet: self.quiet,
             verbose: self.verbose,
         };

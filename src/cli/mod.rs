@@ -26,19 +26,18 @@ use crate::{
         output::{print_text, say},
         run::{self, Failure},
     },
+    selftest,
     sys::limits,
 };
 
 /// Runs evenkeel: `args` are the program's name and what follows it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match args::parse(args).and_then(carry_out) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(refusal) => refuse(&refusal),
-    }
+    args::parse(args).and_then(carry_out).unwrap_or_else(|refusal| refuse(&refusal))
 }
 
-fn carry_out(request: Request) -> Result<(), Refusal> {
+fn carry_out(request: Request) -> Result<ExitCode, Refusal> {
     match request {
+        Request::Selftest(args) => return Ok(selftest::main(&args)),
         Request::Serve(setup) => serve(&setup),
         Request::Check(path) => print("the summary", &check::check(&path)?),
         Request::Config(None) => print("the configuration", &write::defaults()),
@@ -46,7 +45,8 @@ fn carry_out(request: Request) -> Result<(), Refusal> {
         Request::Report(path, format) => show::show(&path, format),
         Request::Completions(shell) => print("the completions", &pages::completions(shell)),
         Request::Manual => print("the manual page", &pages::manual()),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(setup: &Setup) -> Result<(), Refusal> {

@@ -40,9 +40,9 @@ const NAP: Duration = Duration::from_millis(10);
 
 /// How long the last lines may take, in nanoseconds, and how much longer a writer that the kernel holds.
 const GIVE_UP_NS: u64 = 1_000_000_000;
-const GRACE_NS: u64 = 100_000_000;
+const GRACE_NS: u64 = 250_000_000;
 
-/// A ledger that is being written.
+/// A ledger that is being written. Dropping it, in place of [`Self::finish`], leaves unwritten what is queued.
 pub struct Journal {
     sender: JournalSender,
     thread: Thread<()>,
@@ -129,7 +129,7 @@ impl Writer {
         loop {
             // In this order: what was sent before the stop was said is in the queue when the stop is seen.
             let stop_by_ns = self.mailbox.stop_by_ns();
-            match (self.take(), stop_by_ns) {
+            match (self.take(stop_by_ns), stop_by_ns) {
                 (0, Some(_)) => return,
                 (0, None) => self.sleep(),
                 (taken, _) => self.write(taken),
@@ -137,27 +137,31 @@ impl Writer {
         }
     }
 
-    /// Makes lines of what is queued, up to a batch, and says how many.
-    fn take(&mut self) -> u64 {
+    /// Makes lines of what is queued, up to a batch, and says how many; where it is too late to write any, or
+    /// nobody reads them, none are made.
+    fn take(&mut self, stop_by_ns: Option<u64>) -> u64 {
         let push = match self.format {
             LogFormat::Text => ledger::push_text,
             LogFormat::Json => ledger::push_json,
         };
         // Each time, since the clock on the wall may be set.
         let wall_offset_ns = wall_offset_ns();
+        let is_in_vain = self.sink.is_over() || stop_by_ns.is_some_and(|by_ns| by_ns <= clock::now_ns());
         self.lines.clear();
         let mut taken = 0;
         while self.lines.len() < BATCH_LEN
             && let Some(entry) = self.mailbox.receive()
         {
-            push(&mut self.lines, &entry, &self.names, wall_offset_ns);
             taken += 1;
+            self.tally.in_hand.store(taken, Ordering::Release);
+            if !is_in_vain {
+                push(&mut self.lines, &entry, &self.names, wall_offset_ns);
+            }
         }
         taken
     }
 
     fn write(&mut self, taken: u64) {
-        self.tally.in_hand.store(taken, Ordering::Release);
         let mailbox = &self.mailbox;
         let written = self.sink.write(self.lines.as_bytes(), clock::now_ns(), &|| mailbox.stop_by_ns());
         self.tally.dropped.fetch_add(taken.saturating_sub(written), Ordering::Release);

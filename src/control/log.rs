@@ -7,7 +7,8 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::output::say;
 use crate::{config::LogFormat, measure::report::date::rfc3339};
@@ -52,27 +53,42 @@ impl Log {
     /// What programs wait for: an object with these fields, where lines are JSON.
     pub fn event(self, event: &str, fields: Value) {
         if self.format == LogFormat::Json {
-            say(&object("event", event, fields));
+            say(&Line { event: Some(event), ..Line::now(fields) }.to_json());
         }
     }
 
     fn line(self, level: &str, prefix: &str, message: &str) {
         match self.format {
             LogFormat::Text => say(&format!("{prefix}: {}", message.replace(char::is_control, "?"))),
-            LogFormat::Json => say(&object("level", level, serde_json::json!({ "message": message }))),
+            LogFormat::Json => {
+                let fields = json!({ "message": message });
+                say(&Line { level: Some(level), ..Line::now(fields) }.to_json());
+            }
         }
     }
 }
 
-/// One line: the time, what kind of line it is, and the rest.
-fn object(key: &str, value: &str, fields: Value) -> String {
-    let mut line = Map::new();
-    line.insert("time".into(), rfc3339(SystemTime::now()).into());
-    line.insert(key.into(), value.into());
-    if let Value::Object(fields) = fields {
-        line.extend(fields);
+/// A line of JSON, in this order.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(flatten)]
+    fields: Value,
+}
+
+impl Line<'_> {
+    fn now(fields: Value) -> Self {
+        Self { time: rfc3339(SystemTime::now()), level: None, event: None, fields }
     }
-    Value::Object(line).to_string()
+
+    fn to_json(&self) -> String {
+        // Strings and an object of them: there is nothing that JSON has no form for.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -81,10 +97,13 @@ mod tests {
 
     #[test]
     fn a_line_of_json_is_one_object() {
-        let line = object("level", "note", serde_json::json!({ "message": "two\nlines" }));
+        let line = Line { level: Some("note"), ..Line::now(json!({ "message": "two\nlines" })) }.to_json();
+        assert!(
+            line.starts_with("{\"time\":\"2") && line.contains("Z\",\"level\":\"note\",\"message\":"),
+            "{line}"
+        );
         assert!(!line.contains('\n'));
         let line: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!((line["level"].as_str(), line["message"].as_str()), (Some("note"), Some("two\nlines")));
-        assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
     }
 }

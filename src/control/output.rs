@@ -95,7 +95,7 @@ pub fn print(report: &Report, format: Format) -> Result<(), String> {
 /// Prints a text to stdout.
 ///
 /// # Errors
-/// As [`print`], with what it is that can't be written.
+/// As [`print()`], with what it is that can't be written.
 pub fn print_text(what: &str, text: &str) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

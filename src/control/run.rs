@@ -13,7 +13,7 @@ use super::{
     site::Site,
 };
 use crate::{
-    accept::Served,
+    accept::{self, Served},
     config::{LogFormat, LogTarget, Options},
     measure::{
         AcceptorSnapshot, WorkerSnapshot,
@@ -55,6 +55,8 @@ pub struct Plan {
     pub access_log: Option<LogTarget>,
     /// How its lines, and those on stderr, are written.
     pub log_format: LogFormat,
+    /// It came from a configuration file: SIGHUP asks for it to be read again.
+    pub has_file: bool,
     /// Say nothing on stderr but the ready lines and what is wrong.
     pub quiet: bool,
     /// Say more.
@@ -99,14 +101,19 @@ pub fn serve(setup: &Setup) -> Result<(), Failure> {
     let systemd = Notifier::from_environment();
     let server = Server::bind_all(options.clone(), &site.listens()).map_err(Failure::Start)?;
     let served = server.served().to_vec();
+    // What is bound but never started leaves nothing behind.
+    let refuse = |message: String| {
+        accept::unlink(&served);
+        Failure::Start(message)
+    };
     // From here on a port that the kernel chose is known too.
-    site.check(&served).map_err(Failure::Start)?;
+    site.check(&served).map_err(refuse)?;
     let (notes, cores) = (server.notes(), server.topology().cores.clone());
     let workers = server.topology().workers;
     let (started, started_ns) = (SystemTime::now(), clock::now_ns());
     let journal = plan.access_log.clone();
     let journal = journal.map(|target| Journal::start(target, plan.log_format, site.names(&served)));
-    let (journal, ledger) = journal.transpose().map_err(Failure::Start)?.unzip();
+    let (journal, ledger) = journal.transpose().map_err(refuse)?.unzip();
     let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
     let mut main = Main { about, epoll, signals, printer, journal, is_stopping: false, failed: false };
@@ -244,6 +251,9 @@ impl Main<'_> {
         match signal {
             Signal::Report => self.report_now(running),
             Signal::Upgrade => self.note("there is nothing to upgrade to yet: SIGUSR2 is ignored"),
+            Signal::Hangup if self.about.plan.has_file => {
+                self.note("the configuration file is not read again while it runs: SIGHUP is ignored");
+            }
             Signal::Stop | Signal::Hangup if self.is_stopping => {
                 self.note("stopping at once");
                 self.stop(running, Duration::ZERO);

@@ -22,6 +22,9 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The most services of one process.
+    pub const SERVICES_MAX: usize = 1024;
+
     /// What can't be seen by looking at one value at a time.
     ///
     /// # Errors
@@ -30,6 +33,10 @@ impl Setup {
         self.options.validate()?;
         if self.services.is_empty() {
             return Err("there is nothing to serve: name a service".into());
+        }
+        if self.services.len() > Self::SERVICES_MAX {
+            let (count, most) = (self.services.len(), Self::SERVICES_MAX);
+            return Err(format!("{count} services are too many for one process: use at most {most}"));
         }
         let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
         for service in &self.services {

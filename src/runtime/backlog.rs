@@ -45,6 +45,11 @@ impl PipePool {
         }
     }
 
+    /// Closes the spare ones: nobody is left who might need one.
+    pub fn close(&mut self) {
+        self.spare.clear();
+    }
+
     fn make(&mut self, now_ns: u64) -> Option<Pipe> {
         if now_ns < self.retry_ns {
             return None;

@@ -163,6 +163,9 @@ impl<S: Service> Worker<S> {
         self.see_to_deadlines();
         self.accept();
         self.table.free_unlinked();
+        if self.table.is_empty() {
+            self.cx.pipes.close();
+        }
         self.end_iteration(work_before);
     }
 

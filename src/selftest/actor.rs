@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -21,6 +22,7 @@ use super::{
     outcome::{Ending, Outcome},
     script::Step,
     stream::Stream,
+    wire,
 };
 
 /// The most that an end reads or writes before the other one has its turn.
@@ -94,6 +96,32 @@ impl Actor {
             is_broken: false,
             outcome: Outcome::default(),
         }
+    }
+
+    /// Tells the other end its number, and hears it from there: both are the ends of one connection, and it stands
+    /// all the way.
+    ///
+    /// # Errors
+    /// Where it isn't, or doesn't.
+    pub fn meet(&self, other: &Self, number: usize, patience: Duration) -> io::Result<()> {
+        let number = u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+        for (from, to) in [(self, other), (other, self)] {
+            let (Some(from), Some(to)) = (&from.socket, &to.socket) else { continue };
+            send(from, &number, SendFlags::NOSIGNAL)?;
+            let mut heard = [0; 4];
+            wire::wait_for_input(to, patience)?;
+            match recv(to, &mut heard, RecvFlags::empty())? {
+                (4, _) if heard == number => {}
+                (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => return Err(io::Error::other("another client's bytes came")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it has taken a step.
+    pub fn has_begun(&self) -> bool {
+        self.step.is_begun || self.knowledge.steps_done > 0
     }
 
     /// Goes as far as it can, but not on and on; whether it did anything.

@@ -166,7 +166,8 @@ pub fn try_out(
                 complaints.for_each(|(script, sentence)| note(Some(script), sentence));
             }
             Err(error) => {
-                note(None, format!("a connection through the proxy fails: {}", sys::reason(&error)));
+                let sentence = format!("no connection through the proxy: {}", sys::reason(&error));
+                oracle.scripts().iter().for_each(|script| note(Some(script), sentence.clone()));
                 return Ok(differences);
             }
         }

@@ -1,7 +1,8 @@
 //! Plays scripts: connects their ends, then lets all of them go on together until each is done.
 //!
 //! Connections are made one at a time, so that the one that a listener accepts is the one that was just made,
-//! with a proxy in between too. After that one thread serves all ends, in an order of chance.
+//! with a proxy in between too; both ends of it tell each other their number before they begin. After that one
+//! thread serves all ends, in an order of chance.
 
 use std::{
     io,
@@ -35,7 +36,8 @@ pub struct Manner<'a> {
     pub patience: Duration,
     /// Where the order of things comes from.
     pub rng: &'a mut fastrand::Rng,
-    /// Whether clients that don't break off take their first steps before the upstream's end is accepted.
+    /// Whether clients that don't break off take their first steps before the upstream's end is accepted, and
+    /// without a word before. (Where a client is gone while a proxy connects, nothing of it has to arrive.)
     pub is_hasty: bool,
     /// A process to stop and to let go on, again and again, so that it finds several things done at once.
     pub stutter: Option<Pid>,
@@ -55,8 +57,10 @@ pub fn play(route: &Route<'_>, scripts: &[Script], manner: Manner<'_>) -> io::Re
     let mut stutter = manner.stutter.map(Stutter::new);
     loop {
         let now = Instant::now();
-        let idle =
-            pairs.iter_mut().fold(true, |idle, pair| !pair.advance(now, manner.rng, &mut scratch) && idle);
+        // Every pair gets its turn: no short circuit.
+        let advanced =
+            pairs.iter_mut().filter_map(|pair| pair.advance(now, manner.rng, &mut scratch).then_some(()));
+        let idle = advanced.count() == 0;
         if pairs.iter().all(Pair::is_done) || now >= deadline {
             break;
         }
@@ -93,6 +97,9 @@ impl Pair {
         }
         let socket = exit.accept(manner.patience, script.narrow)?;
         let upstream = Actor::new(socket, is_unix(&exit.place), upstream_steps, reversed);
+        if !client.has_begun() {
+            client.meet(&upstream, number, manner.patience)?;
+        }
         Ok(Self { ends: [client, upstream], is_awake: true })
     }
 

@@ -105,17 +105,26 @@ impl Listener {
     /// # Errors
     /// `TimedOut` where none comes.
     pub fn accept(&self, patience: Duration, is_narrow: bool) -> io::Result<OwnedFd> {
-        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
-        let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
-        if poll(&mut polled, Some(&patience))? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+        wait_for_input(&self.socket, patience)?;
         let socket = accept_with(&self.socket, SocketFlags::CLOEXEC)?;
         if is_narrow {
             narrow(&socket)?;
         }
         prepare(&socket)?;
         Ok(socket)
+    }
+}
+
+/// Waits until there is something to read, or to accept.
+///
+/// # Errors
+/// `TimedOut` where nothing comes.
+pub fn wait_for_input(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
+    let mut polled = [PollFd::new(socket, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    match poll(&mut polled, Some(&patience))? {
+        0 => Err(io::ErrorKind::TimedOut.into()),
+        _ => Ok(()),
     }
 }
 

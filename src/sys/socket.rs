@@ -41,6 +41,7 @@ impl Socket {
             Remote::Tcp(address) => Self::connect_tcp(address, options),
             Remote::Unix(path) => {
                 let fd = stream_socket(AddressFamily::UNIX)?;
+                sockopt::set_socket_oobinline(&fd, true)?;
                 connect(&fd, &SocketAddrUnix::new(path)?)?;
                 Ok(Self { fd, is_unix: true })
             }
@@ -51,7 +52,7 @@ impl Socket {
         let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
         let fd = stream_socket(family)?;
         sockopt::set_tcp_nodelay(&fd, options.nodelay)?;
-        // An urgent byte stays in the stream: without this it would vanish from it.
+        // An urgent byte stays in the stream: without this it would vanish from it. (The same above.)
         sockopt::set_socket_oobinline(&fd, true)?;
         options.liveness.set_on(&fd)?;
         if let Some(source) = options.source {
@@ -92,6 +93,11 @@ impl Socket {
         let status = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
         // ENOTCONN and the like: nothing is on its way any more.
         if status == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+    }
+
+    /// Bytes that have come in and were not read (`SIOCINQ`, tcp(7)).
+    pub fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.fd).unwrap_or(0)
     }
 
     /// Whether it is a unix socket.

@@ -8,6 +8,7 @@
 //! `cargo test --test peers -- --ignored --test-threads 1`. A program that is missing is a failure that names its
 //! package.
 
+mod examples;
 mod front;
 mod iperf;
 mod nginx;

@@ -73,6 +73,11 @@ impl Sink {
         Ok(Self { target, out, stat, looked_ns: 0, told_ns: None, is_mid_line: false, is_over: false })
     }
 
+    /// Whether nothing will be written any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Writes lines, and says how many got out whole. What can't be written is told, and dropped. `give_up` says by
     /// when to stop waiting for room, once it is known.
     pub(super) fn write(&mut self, lines: &[u8], now_ns: u64, give_up: &dyn Fn() -> Option<u64>) -> u64 {
@@ -82,9 +87,9 @@ impl Sink {
         self.follow_rotation(now_ns);
         let mut written = 0;
         match self.end_cut_line(give_up).and_then(|()| self.write_lines(lines, give_up, &mut written)) {
-            Err(Errno::PIPE) if self.target == LogTarget::Stdout => self.is_over = true,
             // Nobody made room: not an error, and what is missing is counted.
             Ok(()) | Err(Errno::TIMEDOUT) => {}
+            Err(Errno::PIPE) if self.target == LogTarget::Stdout => self.is_over = true,
             Err(error) => self.tell(error, now_ns),
         }
         written

@@ -72,9 +72,10 @@ impl Io<'_> {
         self.link.half(Side::Upstream).socket.as_ref()
     }
 
-    /// Whether epoll has reported an error on a side that isn't being read: its peer has gone.
-    pub fn has_failed(&mut self, side: Side) -> bool {
-        self.link.half(side).failed
+    /// Whether epoll has reported an error on a side, and nothing that its peer had sent before is left to be read.
+    pub fn is_gone(&mut self, side: Side) -> bool {
+        let half = self.link.half(side);
+        half.failed && half.socket.as_ref().is_none_or(|socket| socket.unread() == 0)
     }
 
     /// Asks for no [`crate::Service::expire`] any more.

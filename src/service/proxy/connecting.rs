@@ -1,7 +1,7 @@
 //! From accept to an established upstream: choose, try, try another, pause, try again.
 //!
 //! The client isn't read meanwhile, so what it sends waits in the kernel and nothing is lost by a retry; its FIN
-//! waits there too, and stops nothing. Only a client that is gone does.
+//! waits there too, and stops nothing. Only a client that has reset the connection and left nothing to deliver does.
 
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ impl Proxy {
 
     /// A turn of a session without an upstream.
     pub(super) fn go_on_connecting(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        if io.has_failed(Side::Client) {
+        // What it had sent before its reset is delivered all the same.
+        if io.is_gone(Side::Client) {
             session.end(reset_by(Side::Client));
             return Turn::Abort;
         }

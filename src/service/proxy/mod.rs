@@ -91,8 +91,9 @@ impl Proxy {
             }
         }
         for side in Side::ALL {
-            // What a dead side had sent before goes out first; back pressure may hold it up.
-            if io.is_dead(side) && io.is_read_out(side) {
+            // What a dead side had sent before goes out first, if there is anybody to get it; back pressure may
+            // hold it up.
+            if io.is_dead(side) && (io.is_read_out(side) || io.is_dead(side.other())) {
                 session.end(reset_by(side));
                 io.end_by_reset();
                 return Turn::Reset;
