@@ -11,7 +11,7 @@ use evenkeel::{Trigger, config::Forward};
 use rustix::io::Errno;
 
 use crate::{
-    events::widen,
+    events::bulk_stream,
     support::{
         Server,
         client::{Client, End, Sent, Target},
@@ -42,7 +42,7 @@ fn abort_bulk_streams(way: Way, sessions: usize) {
     let mut site = Site::start(way, &[]);
     let before = site.proxy.open_pipes();
     for number in 0..sessions {
-        let (client, upstream) = site.pair();
+        let (client, upstream) = site.acquainted_pair();
         let (writer, reader) = if number % 2 == 0 { (client, upstream) } else { (upstream, client) };
         // More than goes through in one turn; nobody reads.
         write_in_bulk(&writer, 512 * KIB);
@@ -59,9 +59,9 @@ fn abort_bulk_streams(way: Way, sessions: usize) {
         assert!(total(&report, "bytes_spliced") > 0, "nothing went through a pipe");
     }
     // What a pipe still held of one stream would come out of the next.
-    let (client, upstream) = site.pair();
-    widen(&client, &upstream);
-    widen(&upstream, &client);
+    let (client, upstream) = site.acquainted_pair();
+    bulk_stream(&client, &upstream);
+    bulk_stream(&upstream, &client);
     drop((client, upstream));
     site.end();
 }
@@ -127,12 +127,12 @@ impl Full {
         let target = Target::parse(&proxy.listening()[0]);
         let connect = |_| {
             let client = Client::connect(&target);
-            // It may have been reset already.
-            let _ = client.send_or_fail(b"hello");
-            client
+            // It may have been reset already; that is told once.
+            client.send_or_fail(b"hello").is_ok().then_some(client)
         };
-        let clients: Vec<_> = (0..Self::CLIENTS).map(connect).collect();
-        Self { proxy, ledger, clients, served: Vec::new(), reset: 0 }
+        let clients: Vec<_> = (0..Self::CLIENTS).filter_map(connect).collect();
+        let reset = Self::CLIENTS - clients.len();
+        Self { proxy, ledger, clients, served: Vec::new(), reset }
     }
 
     /// Takes out those that have had an answer, or a reset.
@@ -262,6 +262,7 @@ fn close_wait_pile() {
         let site = silent_site(&[hole.address()], way, &["--retries", "0", "--connect-timeout", "1s"]);
         let clients: Vec<_> = (0..SESSIONS).map(|_| site.connect()).collect();
         thread::sleep(JUST_BEFORE);
+        hole.open();
         let are_told = AtomicBool::new(false);
         let outcomes: Vec<_> = thread::scope(|scope| {
             scope.spawn(|| greet_and_close(&hole, &are_told));

@@ -74,7 +74,7 @@ fn rst_as_fin() {
     everywhere(|way| {
         let site = Site::start(way, &[]);
         for direction in DIRECTIONS {
-            reset_in_silence(direction(established(&site)));
+            reset_in_silence(direction(site.acquainted_pair()));
             reset_after_talk(direction(site.pair()));
             reset_while_refusing(direction(site.narrow_pair()));
             for _ in 0..10 {
@@ -88,14 +88,6 @@ fn rst_as_fin() {
         upstream.expect_reset();
         site.end().assert_codes(&["cC", "cW", "cD", "cH", "uW", "uD", "uH"]);
     });
-}
-
-/// A pair whose proxy knows that it is one.
-fn established(site: &Site) -> Ends {
-    let (client, upstream) = site.pair();
-    client.send(b"?");
-    upstream.expect(b"?");
-    (client, upstream)
 }
 
 fn reset_in_silence((first, second): Ends) {

@@ -1,6 +1,7 @@
 //! Readiness told in ways that mislead: ends before data, ends for ever, ends of somebody else.
 
 use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use evenkeel::config::Forward;
 use crate::support::{
     Server,
     client::{Client, End},
+    namespace::{Namespace, within},
     proxy::{PATTERN, Site, Way, everywhere, expect_stream, fill, for_each, send_stream},
     total,
 };
@@ -23,14 +25,22 @@ const WATCHED: Duration = Duration::from_secs(1);
 /// Data, FIN and the end of the whole connection are told at once, with more to read than a buffer or a pipe holds.
 #[test]
 fn hup_before_in() {
+    let namespace = Namespace::new();
+    if let Some(namespace) = &namespace {
+        namespace.set("ipv4/tcp_rmem", "4096 2097152 2097152");
+    }
+    // Without that, the proxy's sockets take no more than a small buffer.
+    let unread = if namespace.is_some() { 300 * KIB } else { 50 * KIB };
     everywhere(|way| {
-        let site = Site::start(way, &[]);
+        let site = Site::start_in(namespace.as_ref(), way, &[]);
         for is_backwards in [false, true] {
             for other_has_ended in [false, true] {
                 for end in [End::Fin, End::Reset] {
-                    let (client, upstream) = site.pair();
-                    let ends = if is_backwards { (upstream, client) } else { (client, upstream) };
-                    all_at_once(&site, ends, other_has_ended, end);
+                    within(namespace.as_ref(), || {
+                        let (client, upstream) = site.acquainted_pair();
+                        let ends = if is_backwards { (upstream, client) } else { (client, upstream) };
+                        all_at_once(&site, ends, unread, other_has_ended, end);
+                    });
                 }
             }
         }
@@ -38,15 +48,14 @@ fn hup_before_in() {
     });
 }
 
-fn all_at_once(site: &Site, (first, second): (Client, Client), other_has_ended: bool, end: End) {
-    const UNREAD: usize = 200 * KIB;
-    widen(&first, &second);
+fn all_at_once(site: &Site, ends: (Client, Client), unread: usize, other_has_ended: bool, end: End) {
+    let (first, second) = ends;
     if other_has_ended {
         second.finish();
         first.expect_end();
     }
     let first = site.while_frozen(|| {
-        send_stream(&first, 0, UNREAD);
+        send_stream(&first, 0, unread);
         first.flush();
         match end {
             End::Fin => {
@@ -59,15 +68,14 @@ fn all_at_once(site: &Site, (first, second): (Client, Client), other_has_ended: 
             }
         }
     });
-    let what = format!("other has ended: {other_has_ended}, then {end:?}");
-    expect_stream(&second, 0, UNREAD);
-    assert_eq!(second.drain(), (0, end), "{what}");
+    expect_stream(&second, 0, unread);
+    assert_eq!(second.drain(), (0, end), "other has ended: {other_has_ended}");
     drop(first);
 }
 
-/// A busy stream, so that the proxy's socket takes far more than at its beginning.
-pub fn widen(first: &Client, second: &Client) {
-    const LEN: usize = 16 * MIB;
+/// A busy stream.
+pub fn bulk_stream(first: &Client, second: &Client) {
+    const LEN: usize = 4 * MIB;
     thread::scope(|scope| {
         scope.spawn(|| send_stream(first, 0, LEN));
         expect_stream(second, 0, LEN);
@@ -96,6 +104,30 @@ fn hup_while_connecting() {
         books.assert_codes(&["UD"]);
         assert_eq!(total(&books.report, "connects_failed"), 0);
         assert_eq!(total(&books.report, "connects"), SESSIONS as u64);
+    });
+}
+
+/// An upstream that resets each connection as soon as it is there: no answer, and not one that looks whole.
+#[test]
+fn reset_while_connecting() {
+    everywhere(|way| {
+        let site = Site::start(way, &["--retries", "1"]);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                site.upstream.set_nonblocking(true).expect("it is a socket");
+                while !is_over.load(Relaxed) {
+                    site.upstream
+                        .accept()
+                        .map_or_else(|_| thread::yield_now(), |(it, _)| Client::from(it).reset());
+                }
+            });
+            for _ in 0..5 {
+                site.connect().expect_reset();
+            }
+            is_over.store(true, Relaxed);
+        });
+        site.end().assert_codes(&["FC", "uW"]);
     });
 }
 
@@ -193,7 +225,7 @@ fn stale_event() {
     const SESSIONS: usize = 40;
     everywhere(|way| {
         let mut site = Site::start(way, &[]);
-        let mut pairs: Vec<_> = (0..SESSIONS).map(|_| site.pair()).collect();
+        let mut pairs: Vec<_> = (0..SESSIONS).map(|_| site.acquainted_pair()).collect();
         for round in 0..10 {
             let waiting: Vec<_> = site.while_frozen(|| {
                 for (number, (client, upstream)) in pairs.drain(..).enumerate() {
@@ -261,7 +293,7 @@ fn compare(copy: Way, other: Way) -> Option<String> {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..4 {
         for (client, upstream) in &pairs {
-            widen(client, upstream);
+            bulk_stream(client, upstream);
         }
         for len in [1, 70_001] {
             for _ in 0..25 {

@@ -6,7 +6,7 @@ use evenkeel::config::Forward;
 
 use crate::support::{
     client::{Client, Sent},
-    namespace::Namespace,
+    namespace::{Namespace, within},
     proxy::{PATTERN, Site, Way, expect_stream, for_each},
 };
 
@@ -46,8 +46,9 @@ fn stop_reading(way: Way, readers: usize, namespace: Option<&Namespace>) {
     let (memory, pipes) = held(before);
     let what = format!("{memory} bytes of memory and {pipes} pipes for {readers} stopped readers");
     assert!(memory <= readers * EACH + SLACK, "{what}");
-    assert!(pipes <= readers, "{what}");
-    assert!(memory + pipes * PIPE <= readers * (EACH + SESSION) + SLACK, "{what}");
+    // Each worker keeps a few to lend.
+    assert!(pipes <= readers + 16, "{what}");
+    assert!(memory + pipes.min(readers) * PIPE <= readers * (EACH + SESSION) + SLACK, "{what}");
     assert!(way.forward != Forward::Splice || pipes > 0, "nothing went through a pipe");
     let written = more.written();
     for _ in 0..50 {
@@ -68,11 +69,11 @@ struct Stalled(Vec<(Client, Client, usize)>);
 
 impl Stalled {
     fn new(site: &Site, count: usize, namespace: Option<&Namespace>) -> Self {
-        let open = || (0..count).map(|_| site.narrow_pair()).map(|(client, upstream)| (client, upstream, 0));
-        Self(match namespace {
-            Some(namespace) => namespace.enter(|| open().collect()),
-            None => open().collect(),
-        })
+        let open = |_| {
+            let (client, upstream) = site.narrow_pair();
+            (client, upstream, 0)
+        };
+        Self(within(namespace, || (0..count).map(open).collect()))
     }
 
     /// As much as anybody takes.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::fstat,
     io::Errno,
     net::{
@@ -236,8 +237,9 @@ impl Client {
 
     /// Whether there is something to receive, be it an end; without waiting.
     pub fn has_news(&self) -> bool {
-        let peeked = recv(&self.0, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        !matches!(peeked, Err(Errno::AGAIN))
+        // Not by a peek: that would be told of a reset in place of the read behind it.
+        let mut news = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut news, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(1)
     }
 
     /// There and back again.

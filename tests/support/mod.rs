@@ -132,6 +132,19 @@ impl Server {
         self.open_sources().into_iter().filter(|source| source.starts_with("socket:")).collect()
     }
 
+    /// Its sockets other than these: which, and what the kernel's table of TCP connections has of them. That has
+    /// none that was reset and not closed.
+    pub fn sockets_left(&self, known: &[String]) -> String {
+        let mut left = self.open_sockets();
+        left.retain(|socket| !known.contains(socket));
+        let is_left = |line: &&str| {
+            let inode = line.split_whitespace().nth(9).unwrap_or_default();
+            left.contains(&format!("socket:[{inode}]"))
+        };
+        let table = self.proc("net/tcp").lines().filter(is_left).collect::<Vec<_>>().join("\n");
+        format!("{left:?}\n{table}")
+    }
+
     /// How many pipes it has, by their inodes: each has two descriptors.
     pub fn open_pipes(&self) -> usize {
         let mut pipes = self.open_sources();

@@ -70,6 +70,14 @@ impl Namespace {
     }
 }
 
+/// Does something in a namespace, if there is one.
+pub fn within<T: Send>(namespace: Option<&Namespace>, act: impl FnOnce() -> T + Send) -> T {
+    match namespace {
+        Some(namespace) => namespace.enter(act),
+        None => act(),
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         ip(&["netns", "del", &self.name]);

@@ -7,7 +7,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::LazyLock,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use evenkeel::{Trigger, config::Forward};
@@ -149,6 +149,15 @@ impl Site {
         (client, self.accept())
     }
 
+    /// The same, of which the proxy knows that it is one: a connection that its upstream resets before counts as
+    /// one that failed, and another is made.
+    pub fn acquainted_pair(&self) -> (Client, Client) {
+        let (client, upstream) = self.pair();
+        client.send(b"?");
+        upstream.expect(b"?");
+        (client, upstream)
+    }
+
     /// The same with small socket buffers at both ends, so that what the proxy holds is soon all that there is.
     pub fn narrow_pair(&self) -> (Client, Client) {
         narrow(&self.upstream);
@@ -183,9 +192,15 @@ impl Site {
 
     /// Waits until no session is left: neither a socket nor a count of one.
     pub fn forget(&mut self) -> Value {
-        eventually("every socket of a session is closed", || {
-            (self.proxy.open_sockets() == self.sockets).then_some(())
-        });
+        let deadline = Instant::now() + PATIENCE;
+        while self.proxy.open_sockets() != self.sockets {
+            assert!(
+                Instant::now() < deadline,
+                "sockets of sessions are left:\n{}",
+                self.proxy.sockets_left(&self.sockets)
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
         let report = self.proxy.report_now();
         assert_eq!(total(&report, "active"), 0);
         report

@@ -32,6 +32,11 @@ impl BlackHole {
         self.listener.local_addr().expect("it is bound").to_string()
     }
 
+    /// Lets in whoever asks again.
+    pub fn open(&self) {
+        listen(&self.listener, 1024).expect("it listens");
+    }
+
     /// Puts one more into the queue, if that takes it.
     fn is_full(&mut self) -> bool {
         let socket = stream_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
