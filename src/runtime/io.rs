@@ -435,7 +435,7 @@ impl<'a> Io<'a> {
 
     /// Remembers an error: the kernel tells it once, and what follows would look like a clean end. EPIPE is what
     /// it tells where FIN had come before the reset (`tcp_reset` in net/ipv4/tcp_input.c).
-    fn break_side(&mut self, side: Side, error: Errno) {
+    pub(super) fn break_side(&mut self, side: Side, error: Errno) {
         self.cx.work += 1;
         let half = self.link.half(side);
         if half.reset == Reset::No {
