@@ -8,7 +8,7 @@
 #[path = "fidelity/chance.rs"]
 mod chance;
 
-use std::{env, path::Path, time::Duration};
+use std::{env, fmt, path::Path, time::Duration};
 
 use evenkeel::{
     config::{AcceptMode, Forward, Trigger},
@@ -58,10 +58,9 @@ fn scripts_of_chance_come_out_as_by_direct_tcp() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let done = runner
-        .run(&(combination(), prop::collection::vec(chance::script(), 1..4)), |(place, scripts)| {
-            play(&place, scripts).map_err(TestCaseError::fail)
-        });
+    let scripts = prop::collection::vec(chance::script(), 1..4);
+    let cases = (combination(), scripts).prop_map(|(combination, scripts)| Case { combination, scripts });
+    let done = runner.run(&cases, |case| case.play().map_err(TestCaseError::fail));
     if let Err(error) = done {
         panic!("{error}");
     }
@@ -87,14 +86,33 @@ fn direct_tcp_is_as_direct_tcp() {
     }
 }
 
-/// The scripts by direct TCP, then through a proxy of their own.
-fn play(combination: &Combination, scripts: Vec<Script>) -> Result<(), String> {
-    let mut rng = fastrand::Rng::with_seed(seed());
-    let oracle = Oracle::ask(scripts, PATIENCE, &mut rng)?;
-    let differences = selftest::try_out(program(), combination, &oracle, PATIENCE, &mut rng)?;
-    match differences.first() {
-        Some(first) => Err(format!("{combination}: {}\n{}", first.sentence, first.text)),
-        None => Ok(()),
+/// Scripts, and what they are played through.
+#[derive(Clone)]
+struct Case {
+    combination: Combination,
+    scripts: Vec<Script>,
+}
+
+impl Case {
+    /// By direct TCP, then through a proxy of their own.
+    fn play(&self) -> Result<(), String> {
+        let mut rng = fastrand::Rng::with_seed(seed());
+        let oracle = Oracle::ask(self.scripts.clone(), PATIENCE, &mut rng)?;
+        let differences = selftest::try_out(program(), &self.combination, &oracle, PATIENCE, &mut rng)?;
+        match differences.first() {
+            Some(first) => Err(format!("{}\n{}", first.sentence, first.text)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.combination)?;
+        for script in &self.scripts {
+            write!(f, "\n  {}{script}", if script.narrow { "(narrow) " } else { "" })?;
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@
 //! is kept the bytes that would follow it aren't read. What a service asks to read in a turn is what it
 //! will be told of; a service that doesn't ask is left alone.
 //!
-//! Here are reading, writing and deadlines; [`opening`] has the second side, [`splicing`] the way of bytes that
-//! never enter this process, [`ending`] what a turn's decision does to the sockets.
+//! Here are reading, writing and deadlines; `opening` has the second side, `splicing` the way of bytes that
+//! never enter this process, `ending` what a turn's decision does to the sockets.
 
 mod ending;
 mod opening;

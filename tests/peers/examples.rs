@@ -5,6 +5,8 @@
 
 use std::{fs, path::Path};
 
+use rustix::process::Signal;
+
 use crate::{
     peer::{client, port, said},
     postgres::{Place, Postgres, pgbench_and_check},
@@ -43,6 +45,8 @@ fn the_postgresql_example_serves_pgbench() {
     for address in server.listening() {
         pgbench_and_check(&Place::of(&address), &postgres.place(), "3");
     }
+    // A hang-up is noted, and nothing else: the next statement is served.
+    server.signal(Signal::HUP);
     // What the document says of finding a session of the ledger in the server's log.
     let seen =
         Place::of(&server.listening()[0]).sql("SELECT host(inet_client_addr()) || ':' || inet_client_port()");

@@ -19,6 +19,9 @@ use crate::{
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a worker leaves an upstream alone that has failed a connect, while there are others.
+const REST: Duration = Duration::from_secs(1);
+
 impl Proxy {
     /// The first attempt. Where it fails for good at once, the session's first turn says so.
     pub(super) fn begin(&mut self, session: &mut Session, io: &mut Io<'_>) {
@@ -63,7 +66,7 @@ impl Proxy {
             if session.attempts >= attempts_max || io.now_ns() >= total_ns {
                 return give_up(session);
             }
-            let Some(upstream) = self.balancer.choose(&self.loads, &session.tried) else {
+            let Some(upstream) = self.choose(session, io.now_ns()) else {
                 return self.pause(session, io, total_ns);
             };
             session.attempts += 1;
@@ -86,6 +89,16 @@ impl Proxy {
                 }
             }
         }
+    }
+
+    /// Somebody who was not tried, and has not just failed another session. Who fails has no sessions, and would
+    /// look like the best choice to each newcomer.
+    fn choose(&mut self, session: &Session, now_ns: u64) -> Option<usize> {
+        self.resting.retain(|(_, until_ns)| *until_ns > now_ns);
+        let mut avoided = session.tried;
+        self.resting.iter().for_each(|(upstream, _)| avoided.insert(*upstream));
+        let rested = self.balancer.choose(&self.loads, &avoided);
+        rested.or_else(|| self.balancer.choose(&self.loads, &session.tried))
     }
 
     fn connect(&self, upstream: usize, io: &mut Io<'_>) -> Result<(), Errno> {
@@ -127,6 +140,9 @@ impl Proxy {
 
     fn count_failure(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>, error: Errno) {
         session.error = Some(error);
+        if !is_ours(error) && self.resting.iter().all(|(resting, _)| *resting != upstream) {
+            self.resting.push((upstream, io.now_ns().saturating_add(nanos(REST))));
+        }
         // A name may have several addresses: the next one is tried next.
         self.targets[upstream] = self.targets[upstream].wrapping_add(1);
         io.recorder().connect_failed(self.route.first_upstream + upstream);

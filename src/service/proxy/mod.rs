@@ -56,6 +56,8 @@ pub struct Proxy {
     loads: Loads,
     /// Which of its addresses each upstream is tried at next.
     targets: Box<[usize]>,
+    /// Upstreams that have just failed a connect here, and until when they are left alone while there are others.
+    resting: Vec<(usize, u64)>,
     random: Rng,
     ledger: Option<Sender<Entry>>,
     opened: u64,
@@ -74,6 +76,7 @@ impl Proxy {
             balancer,
             loads,
             targets: vec![0; weights.len()].into(),
+            resting: Vec::new(),
             random,
             ledger,
             opened: 0,
