@@ -4,13 +4,15 @@
 
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    process::{Command, Stdio},
-};
+use std::collections::BTreeMap;
 
-use support::{Server, TempDir, eventually, load::load, skip, total};
+use support::{
+    Server,
+    load::load,
+    skip,
+    strace::{can_trace, counts},
+    total,
+};
 
 /// Messages of the two runs.
 const FEW: u64 = 2_000;
@@ -46,36 +48,13 @@ fn assert_cost(trigger: &str, connections: u64, at_most: f64) {
 
 /// System calls of a server that has answered so many messages, by name.
 fn traced(trigger: &str, connections: u64, messages: u64) -> BTreeMap<String, u64> {
-    let folder = TempDir::new();
-    let file = folder.file("counts");
-    let mut command = Command::new("strace");
-    // -D: the process that we start, and signal, is the server; strace watches from the side.
-    command.args(["-D", "-f", "-c", "-o", &file, env!("CARGO_BIN_EXE_evenkeel")]);
     let arguments = ["echo", "--listen", "127.0.0.1:0", "--report", "json", "--workers", "1"];
-    let server = Server::start_with(command, &[&arguments, &["--trigger", trigger][..]].concat());
+    let arguments = [&arguments, &["--trigger", trigger][..]].concat();
     let (connections, messages_asked) = (connections.to_string(), messages.to_string());
-    let seen = load(&server, &["--connections", &connections, "--messages", &messages_asked]);
-    assert_eq!(seen["messages"], messages);
-    assert_eq!(total(&server.report(), "messages"), messages);
-    let text = eventually("strace has written its table", || {
-        fs::read_to_string(&file).ok().filter(|text| text.lines().any(|line| line.ends_with(" total")))
-    });
-    parse(&text)
-}
-
-/// The table of `strace -c`: a line `% time, seconds, usecs/call, calls, [errors,] name` for each call.
-fn parse(table: &str) -> BTreeMap<String, u64> {
-    let line = |line: &str| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        let name = fields.last().filter(|name| **name != "total")?;
-        Some(((*name).to_owned(), fields.get(3)?.parse().ok()?))
-    };
-    table.lines().filter_map(line).collect()
-}
-
-/// strace may be missing, or forbidden (a container without CAP_SYS_PTRACE).
-fn can_trace() -> bool {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-c", "-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    counts(|command| {
+        let server = Server::start_with(command, &arguments);
+        let seen = load(&server, &["--connections", &connections, "--messages", &messages_asked]);
+        assert_eq!(seen["messages"], messages);
+        assert_eq!(total(&server.report(), "messages"), messages);
+    })
 }

@@ -18,8 +18,8 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
-        SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, recv, send, sendmsg, shutdown,
-        socket_with, sockopt,
+        SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, getsockname, recv, send, sendmsg,
+        shutdown, socket_with, sockopt,
     },
 };
 
@@ -109,6 +109,12 @@ impl Client {
     /// Its own address.
     pub fn address(&self) -> SocketAddr {
         let address = getsockname(&self.0).expect("it is a socket");
+        address.try_into().expect("it is a TCP socket")
+    }
+
+    /// The other end's address.
+    pub fn peer(&self) -> SocketAddr {
+        let address = getpeername(&self.0).ok().flatten().expect("it is connected");
         address.try_into().expect("it is a TCP socket")
     }
 

@@ -7,6 +7,7 @@ pub mod client;
 pub mod load;
 pub mod namespace;
 pub mod proxy;
+pub mod strace;
 pub mod upstreams;
 
 use std::{

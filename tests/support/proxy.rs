@@ -11,7 +11,7 @@ use std::{
 };
 
 use evenkeel::{Trigger, config::Forward};
-use rustix::net::sockopt;
+use rustix::{net::sockopt, process::Signal};
 use serde_json::Value;
 
 use super::{
@@ -204,6 +204,22 @@ impl Site {
         let report = self.proxy.report_now();
         assert_eq!(total(&report, "active"), 0);
         report
+    }
+
+    /// How many sockets it has without any session.
+    pub fn idle_sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// SIGTERM, then [`Self::wait`].
+    pub fn stop(self) -> Books {
+        self.proxy.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Of a proxy that was told to end.
+    pub fn wait(self) -> Books {
+        Books::of(self.proxy.wait().report(), &self.ledger)
     }
 
     /// All sessions have ended: nothing of them is left behind, and report and ledger agree on them.

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen,
 pub struct BlackHole {
     pub listener: TcpListener,
     /// In its queue, or on the way into it.
-    queued: Vec<OwnedFd>,
+    queued: Vec<TcpStream>,
 }
 
 impl BlackHole {
@@ -32,6 +32,11 @@ impl BlackHole {
         self.listener.local_addr().expect("it is bound").to_string()
     }
 
+    /// Whether a connection is one of those that fill it.
+    pub fn is_filler(&self, address: SocketAddr) -> bool {
+        self.queued.iter().any(|queued| queued.local_addr().ok() == Some(address))
+    }
+
     /// Lets in whoever asks again.
     pub fn open(&self) {
         listen(&self.listener, 1024).expect("it listens");
@@ -47,7 +52,7 @@ impl BlackHole {
         thread::sleep(Duration::from_millis(20));
         let stream = TcpStream::from(socket);
         let is_full = stream.peer_addr().is_err();
-        self.queued.push(stream.into());
+        self.queued.push(stream);
         is_full
     }
 }
