@@ -10,7 +10,7 @@ use crate::support::{
     Server,
     client::{Client, End, Target},
     eventually,
-    proxy::{Ledger, Site, Way, address_of, everywhere, fill, listen},
+    proxy::{Ledger, Site, Way, address_of, everywhere, fill, for_each, listen},
     total,
     upstreams::{BlackHole, dead_ports},
 };
@@ -173,8 +173,8 @@ fn never_connected(upstream: &str, flags: &[&str], code: &str, error: Option<&st
 /// What was read and not delivered is told, to the byte.
 #[test]
 fn undelivered_bytes() {
-    everywhere(|way| {
-        let site = Site::start(way, &["--idle-timeout", "500ms"]);
+    for_each(&Way::forwarders(), |way| {
+        let site = Site::start(way, &["--idle-timeout", "1s"]);
         let (client, upstream) = site.narrow_pair();
         let sent = fill(&client, 64 << 20);
         client.expect_reset();
