@@ -1,9 +1,11 @@
 //! The histograms of one worker, named once.
 //!
 //! HdrHistograms of two significant digits over 1 ns to 60 s: 30 KiB each, so that those which the loop
-//! writes to stay in the core's cache. Bounds are fixed, so recording never allocates.
+//! counts in stay in the core's cache. Bounds are fixed, so recording never allocates.
 
 use hdrhistogram::Histogram;
+
+use super::tally::Tally;
 
 /// The largest duration told apart, in nanoseconds; longer ones are recorded as this.
 pub const MAX_NS: u64 = 60_000_000_000;
@@ -13,12 +15,24 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MAX_NS, 2).expect("constant bounds that hdrhistogram accepts")
 }
 
-/// Declares the histograms once: the struct, their names and units, and the sum over workers.
+/// Declares the histograms once: the struct, what a worker counts them in, their names and units, and the sum
+/// over workers.
 macro_rules! histograms {
     ($($(#[$doc:meta])* $field:ident: $unit:literal,)+) => {
         /// What one worker recorded, or the sum over all.
         #[derive(Clone, Debug)]
         pub struct Histograms { $($(#[$doc])* pub $field: Histogram<u64>,)+ }
+
+        /// What one worker counts while it runs.
+        #[derive(Debug, Default)]
+        pub struct Tallies { $($(#[$doc])* pub $field: Tally,)+ }
+
+        impl Tallies {
+            /// The histograms so far.
+            pub fn histograms(&self) -> Histograms {
+                Histograms { $($field: self.$field.histogram(),)+ }
+            }
+        }
 
         impl Default for Histograms {
             fn default() -> Self {

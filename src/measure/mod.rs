@@ -1,6 +1,6 @@
 //! What is measured, and how it is told.
 //!
-//! Workers record into structs of their own (`counts`, `histograms`); a report is made from copies
+//! Workers record into structs of their own (`counts`, `tally`); a report is made from copies
 //! (`snapshot`) by whoever asked, and says how evenly work was spread (`balance`) beside what chance would
 //! have done (`chance`). The close ledger tells of each proxied session how it ended (`ledger`). Nothing here
 //! is shared between threads.
@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod recorder;
 pub mod report;
 pub mod snapshot;
+pub mod tally;
 
 pub use counts::{Counts, UpstreamCounts};
 pub use histograms::Histograms;

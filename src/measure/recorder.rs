@@ -1,11 +1,10 @@
 //! A worker's own records: plain fields of plain structs, written by one thread.
 
-use hdrhistogram::Histogram;
-
 use super::{
     counts::{Counts, UpstreamCounts},
-    histograms::Histograms,
+    histograms::{Histograms, Tallies},
     ledger::{Code, Ends},
+    tally::Tally,
 };
 use crate::config::Measure;
 
@@ -19,7 +18,7 @@ pub struct Recorder {
     pub ends: Ends,
     /// What there was to do with each upstream.
     pub upstreams: Vec<UpstreamCounts>,
-    histograms: Box<Histograms>,
+    tallies: Tallies,
     counting: bool,
     timing: bool,
     active: Gauge,
@@ -43,7 +42,7 @@ impl Recorder {
             accepted_by: Vec::new(),
             ends: Ends::default(),
             upstreams: Vec::new(),
-            histograms: Box::default(),
+            tallies: Tallies::default(),
             counting: measure != Measure::Off,
             timing: measure == Measure::Full,
             active: Gauge { since_ns: now_ns, started_ns: now_ns, ..Gauge::default() },
@@ -79,9 +78,9 @@ impl Recorder {
 
     /// Records a value, with `--measure full`.
     #[inline]
-    pub fn record(&mut self, which: impl FnOnce(&mut Histograms) -> &mut Histogram<u64>, value: u64) {
+    pub fn record(&mut self, which: impl FnOnce(&mut Tallies) -> &mut Tally, value: u64) {
         if self.timing {
-            which(&mut self.histograms).saturating_record(value);
+            which(&mut self.tallies).record(value);
         }
     }
 
@@ -158,8 +157,8 @@ impl Recorder {
     }
 
     /// The histograms so far.
-    pub fn histograms(&self) -> &Histograms {
-        &self.histograms
+    pub fn histograms(&self) -> Histograms {
+        self.tallies.histograms()
     }
 
     /// Open sessions: their mean over time up to `now_ns`, and their maximum.

@@ -109,6 +109,14 @@ impl<'a> Io<'a> {
         }
     }
 
+    /// Asks to read a side, and says whether that may bring anything now.
+    #[inline]
+    pub fn may_bring(&mut self, side: Side) -> bool {
+        self.asked[side as usize] = true;
+        let half = self.link.half(side);
+        half.readable && half.inflow == Inflow::Open
+    }
+
     /// Writes bytes to a side: what its socket takes goes out now, the rest is kept and goes out in order as
     /// soon as there is room. Bytes for a dead side are dropped, and counted.
     #[inline]
@@ -241,9 +249,9 @@ impl<'a> Io<'a> {
     #[inline]
     fn has_unread(&mut self) -> bool {
         Side::ALL.into_iter().any(|side| {
-            let (asked, held_off) = (self.asked[side as usize], self.is_held_off(side));
             let half = self.link.half(side);
-            asked && half.readable && half.inflow == Inflow::Open && !held_off
+            let may_read = half.readable && half.inflow == Inflow::Open;
+            may_read && self.asked[side as usize] && !self.is_held_off(side)
         })
     }
 
@@ -326,31 +334,38 @@ impl<'a> Io<'a> {
     }
 
     /// Writes out backlog bytes where there is room for them, and FIN behind them.
+    #[inline]
     pub(super) fn flush(&mut self) {
         for side in Side::ALL {
-            self.heed_failure(side);
-            while self.link.is_backlogged(side) && self.link.half(side).writable {
-                // Taken out for the call, as sending needs the rest of the session.
-                let Some(mut backlog) = self.link.half(side).backlog.take() else { break };
-                let is_left = match &mut *backlog {
-                    Backlog::Bytes(chunks) => {
-                        let sent = self.send(side, chunks.front());
-                        chunks.consume(sent, &mut self.cx.pool);
-                        !chunks.is_empty()
-                    }
-                    Backlog::Pipe(pipe) => {
-                        self.send_pipe(side, pipe);
-                        !pipe.is_empty()
-                    }
-                };
-                match *backlog {
-                    _ if is_left => self.link.half(side).backlog = Some(backlog),
-                    Backlog::Pipe(pipe) => self.cx.pipes.give(pipe),
-                    Backlog::Bytes(_) => {}
-                }
+            if self.link.half(side).is_owed() {
+                self.flush_side(side);
             }
-            self.send_fin(side);
         }
+    }
+
+    fn flush_side(&mut self, side: Side) {
+        self.heed_failure(side);
+        while self.link.is_backlogged(side) && self.link.half(side).writable {
+            // Taken out for the call, as sending needs the rest of the session.
+            let Some(mut backlog) = self.link.half(side).backlog.take() else { break };
+            let is_left = match &mut *backlog {
+                Backlog::Bytes(chunks) => {
+                    let sent = self.send(side, chunks.front());
+                    chunks.consume(sent, &mut self.cx.pool);
+                    !chunks.is_empty()
+                }
+                Backlog::Pipe(pipe) => {
+                    self.send_pipe(side, pipe);
+                    !pipe.is_empty()
+                }
+            };
+            match *backlog {
+                _ if is_left => self.link.half(side).backlog = Some(backlog),
+                Backlog::Pipe(pipe) => self.cx.pipes.give(pipe),
+                Backlog::Bytes(_) => {}
+            }
+        }
+        self.send_fin(side);
     }
 
     #[inline]
@@ -420,7 +435,7 @@ impl<'a> Io<'a> {
 
     /// Remembers an error: the kernel tells it once, and what follows would look like a clean end. EPIPE is what
     /// it tells where FIN had come before the reset (`tcp_reset` in net/ipv4/tcp_input.c).
-    fn break_side(&mut self, side: Side, error: Errno) {
+    pub(super) fn break_side(&mut self, side: Side, error: Errno) {
         self.cx.work += 1;
         let half = self.link.half(side);
         if half.reset == Reset::No {

@@ -236,6 +236,12 @@ impl Half {
         self.failed |= readiness.failed();
     }
 
+    /// Whether it may have to be written to, or told of an end, before anything is read.
+    #[inline]
+    pub fn is_owed(&self) -> bool {
+        self.backlog.is_some() | self.failed | (self.fin_wanted & !self.fin_sent)
+    }
+
     /// Whether bytes can still be sent to the peer.
     #[inline]
     pub fn is_alive(&self) -> bool {

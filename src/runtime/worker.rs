@@ -493,7 +493,7 @@ impl<S: Service> Worker<S> {
             accepted_by: recorder.accepted_by.clone(),
             ends: recorder.ends.clone(),
             upstreams: recorder.upstreams.clone(),
-            histograms: recorder.histograms().clone(),
+            histograms: recorder.histograms(),
         }
     }
 }

@@ -46,6 +46,7 @@ fn whole(volume: Volume) -> Vec<Script> {
         of("bytes-one-by-one", "write-slowly 300", "write-slowly 300"),
         of("bytes-after-a-pause", "write 10, pause 60, write 10", "read 20, pause 60, write 10"),
         of("urgent", &URGENT.repeat(6), "read 42, write-urgent, write 10"),
+        of("urgent-behind-a-long-stream", "read-to-end", "write 500k, write-urgent, shut-down"),
         of("both-stream", &format!("write {both}, shut-down"), &format!("write {both}, shut-down")),
         of("both-stream-narrow", "write 1M, shut-down", "write 1M, shut-down").narrow(),
         of("upload-to-a-stalled-reader", &format!("write {long}, close"), STALLED),
@@ -94,6 +95,11 @@ fn broken() -> Vec<Script> {
             "close-with-unread-input-by-the-upstream",
             "write 1000, read-to-end",
             "stop-reading, await-input, close",
+        ),
+        of(
+            "reset-behind-an-urgent-byte",
+            "read 500k, read-to-end",
+            "write 500k, await-peer 1, write-urgent, write 10, reset",
         ),
         of("close-with-a-long-answer-unsent", "write 1000, pause 20, read-to-end", CLOSE_UNREAD)
             .leaving_open(Client, &[Bytes]),

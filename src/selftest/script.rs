@@ -153,6 +153,30 @@ impl Script {
         self
     }
 
+    /// The same, with all that TCP leaves to chance where an end leaves before it has read all: what was in flight
+    /// then may be lost, a writer may or may not hear of it, and a close is a reset if input was unread.
+    #[must_use]
+    pub fn leaving_open_by_rule(mut self) -> Self {
+        for role in Role::BOTH {
+            let steps = &self.steps[role.index()];
+            let leaves = |step: &Step| matches!(step, Step::Close | Step::Reset);
+            let Some(at) = steps.iter().position(leaves) else { continue };
+            let (has_read_all, is_reset) = (steps[..at].contains(&Step::ReadToEnd), steps[at] == Step::Reset);
+            let arrives = arrives(steps);
+            self.open.extend(Role::BOTH.map(|role| (role, Aspect::Writes)));
+            if !has_read_all {
+                self.open.extend([(role, Aspect::Bytes), (role, Aspect::Ending)]);
+            }
+            if !has_read_all && !is_reset {
+                self.open.push((role.other(), Aspect::Ending));
+            }
+            if !arrives && (is_reset || !has_read_all) {
+                self.open.push((role.other(), Aspect::Bytes));
+            }
+        }
+        self
+    }
+
     /// Whether this end resets or closes.
     pub fn leaves(&self, role: Role) -> bool {
         self.steps[role.index()].iter().any(|step| matches!(step, Step::Reset | Step::Close))
@@ -182,7 +206,7 @@ impl FromStr for Script {
         let (client, upstream) = text.split_once(';').ok_or_else(wrong)?;
         let client = client.trim().strip_prefix("client:").ok_or_else(wrong)?;
         let upstream = upstream.trim().strip_prefix("upstream:").ok_or_else(wrong)?;
-        Self::parse("typed", client, upstream)
+        Ok(Self::parse("typed", client, upstream)?.leaving_open_by_rule())
     }
 }
 
@@ -220,6 +244,22 @@ impl fmt::Display for Size {
             bytes => write!(f, "{bytes}"),
         }
     }
+}
+
+/// Whether all that an end writes is in its peer's hands before it leaves: no more segments than a fresh
+/// connection may have on its way (10, RFC 6928, less some for what chance splits), and no more bytes than fit a window.
+fn arrives(steps: &[Step]) -> bool {
+    const SEGMENTS_MAX: u64 = 7;
+    const LEN_MAX: u64 = 4000;
+    let written = |step: &Step| match step {
+        Step::Write(len) => (1, *len),
+        Step::WriteSlowly(len) => (*len, *len),
+        Step::WriteUrgent => (1, 1),
+        _ => (0, 0),
+    };
+    let (segments, bytes) =
+        steps.iter().map(written).fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+    segments <= SEGMENTS_MAX && bytes <= LEN_MAX
 }
 
 fn steps_of(text: &str) -> Result<Vec<Step>, String> {

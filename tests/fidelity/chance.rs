@@ -1,9 +1,6 @@
-//! Scripts of chance: steps at random, less those that would wait for ever, and what TCP determines of them.
+//! Scripts of chance: steps at random, less those that would wait for ever.
 
-use evenkeel::selftest::script::{
-    Aspect::{Bytes, Ending, Writes},
-    Role, Script, Step,
-};
+use evenkeel::selftest::script::{Role, Script, Step};
 use proptest::prelude::*;
 
 /// A script that ends by itself, whatever is between its ends.
@@ -11,7 +8,7 @@ pub fn script() -> impl Strategy<Value = Script> {
     (steps(), steps(), any::<bool>()).prop_map(|(client, upstream, narrow)| {
         let script =
             Script { name: "chance".to_owned(), steps: [client, upstream], narrow, open: Vec::new() };
-        leave_open(without_deadlock(script))
+        without_deadlock(script).leaving_open_by_rule()
     })
 }
 
@@ -43,47 +40,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..6_u64).prop_map(Step::AwaitPeer),
         2 => (0..8_u64).prop_map(Step::Pause),
     ]
-}
-
-/// Marks what TCP leaves to chance where an end leaves before it has read all: what was in flight then may be
-/// lost, a writer may or may not hear of it, and a close is a reset if input was unread.
-fn leave_open(mut script: Script) -> Script {
-    for role in Role::BOTH {
-        let steps = &script.steps[role.index()];
-        let Some(at) = steps.iter().position(|step| matches!(step, Step::Close | Step::Reset)) else {
-            continue;
-        };
-        let has_read_all = steps[..at].contains(&Step::ReadToEnd);
-        let is_reset = steps[at] == Step::Reset;
-        let peer = role.other();
-        let mut open = vec![(Role::Client, Writes), (Role::Upstream, Writes)];
-        if !has_read_all {
-            open.extend([(role, Bytes), (role, Ending)]);
-        }
-        if !is_reset && !has_read_all {
-            open.push((peer, Ending));
-        }
-        if !(has_read_all && !is_reset) && !arrives_at_once(&script, role) {
-            open.push((peer, Bytes));
-        }
-        script.open.extend(open);
-    }
-    script
-}
-
-/// Whether what an end writes is all in the peer's hands before it leaves.
-fn arrives_at_once(script: &Script, role: Role) -> bool {
-    const AT_ONCE: u64 = 4000;
-    written(&script.steps[role.index()]) <= AT_ONCE
-}
-
-fn written(steps: &[Step]) -> u64 {
-    let len = |step: &Step| match step {
-        Step::Write(len) | Step::WriteSlowly(len) => *len,
-        Step::WriteUrgent => 1,
-        _ => 0,
-    };
-    steps.iter().map(len).sum()
 }
 
 /// Takes steps out until the rest can be played to the end, whether the way holds every byte or hardly any.

@@ -35,9 +35,10 @@ impl Io<'_> {
     }
 
     /// Asks epoll for what this turn has shown to be of interest.
+    #[inline]
     pub(in crate::runtime) fn settle(&mut self) -> Next {
         for side in Side::ALL {
-            if self.settle_side(side).is_err() {
+            if !self.is_settled(side) && self.settle_side(side).is_err() {
                 // Out of memory or of watches: a session that epoll doesn't know would sleep for ever.
                 self.cx.recorder.counts.errors.other += 1;
                 return Next::Reset(End::Unwatched);
@@ -54,6 +55,15 @@ impl Io<'_> {
                 self.cx.recorder.counts.bytes_undelivered += len as u64;
             }
         }
+    }
+
+    /// The usual case, told soon: edge-triggered, and nothing waits to be written.
+    #[inline]
+    fn is_settled(&mut self, side: Side) -> bool {
+        let trigger = self.cx.trigger;
+        let half = self.link.half(side);
+        let is_armed = half.registration == Registration::Armed && trigger == Trigger::Edge;
+        is_armed && !half.connecting && half.backlog.is_none()
     }
 
     fn settle_side(&mut self, side: Side) -> Result<(), Errno> {

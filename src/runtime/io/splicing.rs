@@ -12,7 +12,8 @@ use crate::{
 impl Io<'_> {
     /// Moves what has come in on a side to the side across, up to the turn's budget and what one pipe holds.
     /// `None`: read instead. Either no pipe could be had, or nothing was moved, which proves nothing: at an urgent
-    /// mark splice(2) says EAGAIN for ever, and only a read gets past.
+    /// mark splice(2) says EAGAIN for ever, once a FIN has come behind it 0, and once a RST has come the error; only a
+    /// read gets past.
     pub fn splice(&mut self, side: Side) -> Option<Read> {
         let mut pipe = self.cx.pipes.take(self.cx.now_ns)?;
         let wanted = match self.may_read(side, pipe.capacity()) {
@@ -25,13 +26,16 @@ impl Io<'_> {
         let socket = self.link.half(side).socket.as_ref();
         let moved = socket.map_or(Err(Errno::AGAIN), |socket| socket.splice_to(&mut pipe, wanted));
         let read = match moved {
-            Ok(0) => self.read_end(side),
-            Ok(len) => self.read_data(side, len),
-            Err(Errno::AGAIN) => {
+            Ok(0) | Err(Errno::AGAIN) => {
                 self.cx.pipes.give(pipe);
                 return None;
             }
-            Err(error) => self.read_error(side, error),
+            Ok(len) => self.read_data(side, len),
+            Err(error) => {
+                self.cx.pipes.give(pipe);
+                self.break_side(side, error);
+                return None;
+            }
         };
         if let Read::Data(len) = read {
             self.cx.recorder.count(|counts| counts.bytes_spliced += len as u64);

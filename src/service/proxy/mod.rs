@@ -108,7 +108,7 @@ impl Proxy {
 
     #[inline]
     fn forward_from(&mut self, side: Side, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) {
-        loop {
+        while io.may_bring(side) {
             match self.forwarder.pass(session.lane(side), io, side, scratch) {
                 Read::Data(len) => {
                     session.crossed(side, len, io);
@@ -139,6 +139,7 @@ impl Proxy {
     }
 
     /// The deadline of a session that forwards: no byte for too long, or its own time is over.
+    #[inline]
     fn touch(&self, session: &Session, io: &mut Io<'_>) {
         let timeouts = &self.route.options.timeouts;
         let quiet = if session.is_half_closed() { timeouts.half_closed } else { timeouts.idle };
