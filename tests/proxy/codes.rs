@@ -137,6 +137,19 @@ fn the_drain_time_is_over() {
     compare(&books.ledger, &told, upstream);
 }
 
+/// The upstream hasn't been connected when the drain time is over.
+#[test]
+fn the_drain_time_is_over_while_connecting() {
+    let hole = BlackHole::new();
+    let flags = ["--drain", "200ms", "--connect-timeout", "1h", "--connect-total-timeout", "1h"];
+    let site = Site::before(listen("127.0.0.1:0"), &[hole.address()], Way::DEFAULT, &flags);
+    let client = site.connect();
+    eventually("it connects", || site.has_sessions().then_some(()));
+    let books = site.stop();
+    client.expect_reset();
+    books.assert_codes(&["DC"]);
+}
+
 #[test]
 fn connects_that_fail() {
     let dead = dead_ports().next().expect("a port is unused");
