@@ -79,9 +79,9 @@ fn connecting_goes_on() {
     site.until_closed();
     hole.open();
     let answered = loop {
-        let upstream = Client::from(hole.listener.accept().expect("it listens").0);
-        if !hole.is_filler(upstream.peer()) {
-            break upstream;
+        let (upstream, from) = hole.listener.accept().expect("it listens");
+        if !hole.is_filler(from) {
+            break Client::from(upstream);
         }
     };
     answered.expect(b"question");
