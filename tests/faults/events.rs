@@ -136,11 +136,14 @@ fn reset_while_connecting() {
 fn wake_loop() {
     let scenes = [quiet as fn(&Site) -> Vec<Client>, reset_before_a_stalled_reader];
     let scenes: Vec<_> = Way::all().into_iter().flat_map(|way| scenes.map(|scene| (way, scene))).collect();
+    let namespace = Namespace::narrow();
     let prepare = |(way, scene): (Way, fn(&Site) -> Vec<Client>)| {
-        let site = Site::start(way, &["--idle-timeout", "4s", "--half-closed-timeout", "4s"]);
-        let ends = scene(&site);
+        let flags = ["--idle-timeout", "4s", "--half-closed-timeout", "4s"];
+        let site = Site::start_in(namespace.as_ref(), way, &flags);
+        let ends = within(namespace.as_ref(), || scene(&site));
         (way, site, ends)
     };
+    let prepare = &prepare;
     let prepared: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = scenes.into_iter().map(|scene| scope.spawn(move || prepare(scene))).collect();
         threads.into_iter().map(|thread| thread.join().expect("it can be prepared")).collect()
