@@ -129,7 +129,12 @@ pub fn wait_for_input(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
 }
 
 fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
-    Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    if family == AddressFamily::INET {
+        // Urgent bytes stay in the stream. Set before any can come; a connection inherits it from its listener.
+        sockopt::set_socket_oobinline(&socket, true)?;
+    }
+    Ok(socket)
 }
 
 fn narrow(socket: impl AsFd) -> io::Result<()> {
@@ -137,10 +142,9 @@ fn narrow(socket: impl AsFd) -> io::Result<()> {
     Ok(sockopt::set_socket_recv_buffer_size(&socket, NARROW_LEN)?)
 }
 
-/// Urgent bytes stay in the stream, small writes go out at once, and nothing blocks.
+/// Small writes go out at once, and nothing blocks.
 fn prepare(socket: &OwnedFd) -> io::Result<()> {
     if sockopt::socket_domain(socket)? == AddressFamily::INET {
-        sockopt::set_socket_oobinline(socket, true)?;
         sockopt::set_tcp_nodelay(socket, true)?;
     }
     Ok(rustix::io::ioctl_fionbio(socket, true)?)
