@@ -171,13 +171,16 @@ fn quiet(site: &Site) -> Vec<Client> {
         let pair = |(client, upstream)| if is_backwards { (upstream, client) } else { (client, upstream) };
         // Half-closed; half-closed behind bytes that nobody takes; and the other way blocked.
         let (ended, silent) = pair(site.pair());
-        (ended.finish(), silent.expect_end());
+        ended.finish();
+        silent.expect_end();
         let (stalled, stalling) = pair(site.narrow_pair());
         fill(&stalled, 64 * MIB);
         let (ended_behind, stalling_behind) = pair(site.narrow_pair());
-        (fill(&ended_behind, 64 * MIB), ended_behind.finish());
+        fill(&ended_behind, 64 * MIB);
+        ended_behind.finish();
         let (blocked, silent_end) = pair(site.narrow_pair());
-        (silent_end.finish(), blocked.expect_end());
+        silent_end.finish();
+        blocked.expect_end();
         fill(&blocked, 64 * MIB);
         ends.extend([ended, silent, stalled, stalling, ended_behind, stalling_behind, blocked, silent_end]);
     }
