@@ -21,9 +21,9 @@ use crate::support::{
 #[test]
 fn half_close_forever() {
     const SESSIONS: usize = 20;
-    const TIMEOUT: Duration = Duration::from_millis(400);
+    const TIMEOUT: Duration = Duration::from_millis(200);
     everywhere(|way| {
-        let site = Site::start(way, &["--half-closed-timeout", "400ms"]);
+        let site = Site::start(way, &["--half-closed-timeout", "200ms"]);
         let half_closed: Vec<_> = (0..SESSIONS)
             .map(|number| {
                 let (client, upstream) = site.pair();

@@ -101,7 +101,7 @@ fn assert_near(shares: [u64; 3], distance: u64) {
     assert!(near, "{shares:?} for the weights {WEIGHTS:?}");
 }
 
-/// Each second session meets a dead upstream first, and none of them notices.
+/// Some sessions meet a dead upstream first (it is left alone for a while then), and none of them notices.
 #[test]
 fn retries_are_counted() {
     const CLIENTS: u64 = 50;
@@ -115,7 +115,7 @@ fn retries_are_counted() {
     let report = proxy.report();
     let of = |number: usize, name: &str| count(&report["upstreams"][number], name);
     let failed = of(0, "failed");
-    assert!((CLIENTS / 2..=CLIENTS).contains(&failed), "{failed} of {CLIENTS} met the dead one");
+    assert!((1..=CLIENTS / 2).contains(&failed), "{failed} of {CLIENTS} met the dead one");
     assert_eq!((of(0, "connected"), of(1, "connected"), of(1, "failed")), (0, CLIENTS, 0));
     assert_eq!((total(&report, "connects"), total(&report, "connects_failed")), (CLIENTS, failed));
     assert_eq!(report["totals"]["errors"]["connect"], failed);

@@ -10,7 +10,7 @@ use crate::support::{
     Server,
     client::{Client, End, Target},
     eventually,
-    proxy::{Ledger, Site, Way, address_of, everywhere, fill, listen},
+    proxy::{Ledger, Site, Way, address_of, everywhere, fill, for_each, listen},
     total,
     upstreams::{BlackHole, dead_ports},
 };
@@ -137,6 +137,19 @@ fn the_drain_time_is_over() {
     compare(&books.ledger, &told, upstream);
 }
 
+/// The upstream hasn't been connected when the drain time is over.
+#[test]
+fn the_drain_time_is_over_while_connecting() {
+    let hole = BlackHole::new();
+    let flags = ["--drain", "200ms", "--connect-timeout", "1h", "--connect-total-timeout", "1h"];
+    let site = Site::before(listen("127.0.0.1:0"), &[hole.address()], Way::DEFAULT, &flags);
+    let client = site.connect();
+    eventually("it connects", || site.has_sessions().then_some(()));
+    let books = site.stop();
+    client.expect_reset();
+    books.assert_codes(&["DC"]);
+}
+
 #[test]
 fn connects_that_fail() {
     let dead = dead_ports().next().expect("a port is unused");
@@ -173,8 +186,8 @@ fn never_connected(upstream: &str, flags: &[&str], code: &str, error: Option<&st
 /// What was read and not delivered is told, to the byte.
 #[test]
 fn undelivered_bytes() {
-    everywhere(|way| {
-        let site = Site::start(way, &["--idle-timeout", "500ms"]);
+    for_each(&Way::forwarders(), |way| {
+        let site = Site::start(way, &["--idle-timeout", "1s"]);
         let (client, upstream) = site.narrow_pair();
         let sent = fill(&client, 64 << 20);
         client.expect_reset();

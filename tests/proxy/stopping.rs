@@ -1,14 +1,11 @@
 //! A stop: sessions finish, or are reset when the drain time is over or whoever stops it loses patience.
 
-use std::{
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::support::{
-    client::{Client, Target},
+    client::Client,
     eventually,
     proxy::{Books, Site, Way, everywhere, expect_stream, listen, send_stream},
     total,
@@ -25,7 +22,7 @@ fn sessions_finish() {
         let pairs = [site.acquainted_pair(), site.pair(), site.acquainted_pair()];
         pairs[2].0.finish();
         site.proxy.signal(Signal::TERM);
-        until_refused(&site);
+        site.until_closed();
         for (number, (client, upstream)) in pairs.into_iter().enumerate() {
             for (from, to) in [(&upstream, &client), (&client, &upstream)] {
                 // One has ended its stream already.
@@ -77,16 +74,14 @@ fn connecting_goes_on() {
     let client = site.connect();
     client.send(b"question");
     client.finish();
-    eventually("the client is accepted", || {
-        (site.proxy.open_sockets().len() > site.idle_sockets()).then_some(())
-    });
+    eventually("the client is accepted", || site.has_sessions().then_some(()));
     site.proxy.signal(Signal::TERM);
-    until_refused(&site);
+    site.until_closed();
     hole.open();
     let answered = loop {
-        let upstream = Client::from(hole.listener.accept().expect("it listens").0);
-        if !hole.is_filler(upstream.peer()) {
-            break upstream;
+        let (upstream, from) = hole.listener.accept().expect("it listens");
+        if !hole.is_filler(from) {
+            break Client::from(upstream);
         }
     };
     answered.expect(b"question");
@@ -124,7 +119,7 @@ fn a_second_signal_resets_at_once() {
         let site = Site::start(way, &["--drain", FOR_EVER]);
         let pairs = [site.acquainted_pair(), site.pair()];
         site.proxy.signal(Signal::TERM);
-        until_refused(&site);
+        site.until_closed();
         assert!(pairs.iter().all(|(client, upstream)| !client.has_news() && !upstream.has_news()));
         site.proxy.signal(Signal::INT);
         for (client, upstream) in &pairs {
@@ -135,10 +130,4 @@ fn a_second_signal_resets_at_once() {
         books.assert_codes(&["DW"]);
         assert_eq!(total(&books.report, "drain_cut"), 2);
     });
-}
-
-/// The listeners are closed. A connection that it still took is reset: no upstream takes it.
-fn until_refused(site: &Site) {
-    let Target::Tcp(address) = site.target else { panic!("{:?}", site.target) };
-    eventually("it takes no more connections", || TcpStream::connect(address).err());
 }

@@ -206,9 +206,17 @@ impl Site {
         report
     }
 
-    /// How many sockets it has without any session.
-    pub fn idle_sockets(&self) -> usize {
-        self.sockets.len()
+    /// Whether it has a socket of a session.
+    pub fn has_sessions(&self) -> bool {
+        self.proxy.open_sockets().iter().any(|socket| !self.sockets.contains(socket))
+    }
+
+    /// Waits until its listeners are closed. Not by a connect: one that it still took would be a session.
+    pub fn until_closed(&self) {
+        eventually("the listeners are closed", || {
+            let is_open = self.proxy.open_sockets().iter().any(|socket| self.sockets.contains(socket));
+            (!is_open).then_some(())
+        });
     }
 
     /// SIGTERM, then [`Self::wait`].

@@ -56,6 +56,22 @@ impl Proxy {
         }
     }
 
+    /// Whether another upstream may have a session whose upstream has reset it before anything has passed: it was
+    /// killed while the session lay in its accept queue. Where there is no other, the client gets the reset.
+    pub(super) fn may_go_elsewhere(&self, session: &Session, io: &mut Io<'_>) -> bool {
+        let has_others =
+            self.route.pool.upstreams.len() > 1 && session.attempts <= self.route.options.retries;
+        has_others && session.read == [0; 2] && session.code().is_none() && !io.is_dead(Side::Client)
+    }
+
+    /// Gives such a session to another upstream.
+    pub(super) fn go_elsewhere(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if let Some(upstream) = session.upstream() {
+            io.recorder().disconnected(self.route.first_upstream + upstream);
+        }
+        self.failed(session, io, Errno::CONNRESET)
+    }
+
     fn attempt(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         let options = &self.route.options;
         let others = self.route.pool.upstreams.len().saturating_sub(1);
