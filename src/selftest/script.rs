@@ -63,7 +63,10 @@ macro_rules! steps {
             const WORDS: &'static [&'static str] = &[$($word),+];
 
             fn parts(self) -> (&'static str, Option<u64>) {
-                match self { $(steps!(@pattern $variant $(($number))?; number) => steps!(@parts $word $(($number))?; number),)+ }
+                match self {
+                    $(steps!(@pattern $variant $(($number))?; number) =>
+                        steps!(@parts $word $(($number))?; number),)+
+                }
             }
         }
     };
@@ -251,7 +254,8 @@ impl fmt::Display for Size {
 }
 
 /// Whether all that an end writes is in its peer's hands before it leaves: no more segments than a fresh
-/// connection may have on its way (10, RFC 6928, less some for what chance splits), and no more bytes than fit a window.
+/// connection may have on its way (10, RFC 6928, less some for what chance splits), and no more bytes than fit a
+/// window.
 fn arrives(steps: &[Step]) -> bool {
     const SEGMENTS_MAX: u64 = 7;
     const LEN_MAX: u64 = 4000;
