@@ -71,9 +71,8 @@ pub struct Field {
 
 impl Field {
     /// Compiles the floor and makes sure that each contender starts.
-    pub fn gather(kind: Kind, options: &Options) -> Result<Self, Box<dyn Error>> {
+    pub fn gather(kind: Kind, cores: Cores, options: &Options) -> Result<Self, Box<dyn Error>> {
         raise_fd_limit()?;
-        let cores = Cores::choose()?;
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("floor");
         fs::create_dir_all(&directory)?;
         let mut field = Self { contenders: Vec::new(), cores, directory, upstream: None };

@@ -40,6 +40,7 @@ use counts::{INSTRUCTIONS, SYSCALLS};
 use load::Load;
 use options::Options;
 use serde_json::{Value, json};
+use server::Cores;
 
 fn main() -> ExitCode {
     match run(&Options::read()) {
@@ -58,10 +59,12 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         mio_echo::serve()?;
         return Ok(true);
     }
+    // Once: from then on the client is pinned to its own.
+    let cores = Cores::choose()?;
     let mut all_within = true;
     let mut comparisons = Vec::new();
     for &kind in &options.kinds {
-        let field = Field::gather(kind, options)?;
+        let field = Field::gather(kind, cores, options)?;
         if options.check_instructions {
             let (told, within) = instructions::check(&field)?;
             say(&told)?;

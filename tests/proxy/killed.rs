@@ -16,7 +16,8 @@ use rustix::{io::Errno, process::Signal};
 use crate::support::{
     Server,
     client::{Client, Target},
-    proxy::{Books, Ledger, Way, for_each},
+    eventually,
+    proxy::{Books, Ledger, Site, Way, address_of, everywhere, for_each, listen},
     total,
 };
 
@@ -106,4 +107,30 @@ fn explain(books: &Books, errors: &HashMap<SocketAddr, String>, killed: &str) {
     }
     // An upstream that dies behind its answer ends a session as well.
     books.assert_codes(&["CD", "CW", "UD", "UW", "uD", "uW", "uH"]);
+}
+
+/// An upstream dies with sessions in its accept queue, before a byte has passed: they go elsewhere.
+#[test]
+fn a_session_that_was_never_used_goes_elsewhere() {
+    const CLIENTS: usize = 4;
+    everywhere(|way| {
+        let (dying, other) = (listen("127.0.0.1:0"), listen("127.0.0.1:0"));
+        let both = [&dying, &other].map(|listener| address_of(listener).to_string());
+        let mut site = Site::before(other, &both, way, &["--balance", "round-robin"]);
+        // However the workers share them, each upstream gets one or more. Nobody has said anything yet.
+        let clients: Vec<Client> = (0..CLIENTS).map(|_| site.connect()).collect();
+        eventually("all are connected", || {
+            (total(&site.proxy.report_now(), "connects") == CLIENTS as u64).then_some(())
+        });
+        drop(dying);
+        let upstreams: Vec<Client> = clients.iter().map(|_| site.accept()).collect();
+        upstreams.iter().for_each(|upstream| upstream.send(b"welcome"));
+        clients.iter().for_each(|client| client.expect(b"welcome"));
+        drop(upstreams);
+        clients.iter().for_each(Client::expect_end);
+        drop(clients);
+        let books = site.stop();
+        books.assert_codes(&["UD"]);
+        assert!(total(&books.report, "connects") > CLIENTS as u64, "nobody had to go elsewhere");
+    });
 }

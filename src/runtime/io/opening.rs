@@ -48,14 +48,19 @@ impl Io<'_> {
             return Connection::Pending;
         }
         self.cx.work += 1;
-        match socket.outcome() {
-            Ok(()) => {
-                half.connecting = false;
-                half.failed = false;
-                Connection::Established
-            }
-            Err(error) => Connection::Failed(error),
+        let reset = match socket.outcome() {
+            Ok(()) => None,
+            // What a socket says that was connected and has been reset since: while it connects, a reset is
+            // ECONNREFUSED (`tcp_reset` in net/ipv4/tcp_input.c). What its peer had sent before is there to be read.
+            Err(error @ (Errno::CONNRESET | Errno::PIPE)) => Some(error),
+            Err(error) => return Connection::Failed(error),
+        };
+        half.connecting = false;
+        half.failed = false;
+        if let Some(error) = reset {
+            self.write_error(Side::Upstream, error);
         }
+        Connection::Established
     }
 
     /// Closes the upstream side, so that another can be tried. What the client sends meanwhile waits in the kernel.

@@ -97,7 +97,11 @@ impl Proxy {
             // What a dead side had sent before goes out first, if there is anybody to get it; back pressure may
             // hold it up.
             if io.is_dead(side) && (io.is_read_out(side) || io.is_dead(side.other())) {
+                if side == Side::Upstream && self.may_go_elsewhere(session, io) {
+                    return self.go_elsewhere(session, io);
+                }
                 session.end(reset_by(side));
+                session.error = io.fault(side).or(session.error);
                 io.end_by_reset();
                 return Turn::Reset;
             }
