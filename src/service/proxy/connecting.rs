@@ -62,9 +62,11 @@ impl Proxy {
     /// Whether another upstream may have a session whose upstream has reset it before anything has passed: it was
     /// killed while the session lay in its accept queue. Where there is no other, the client gets the reset.
     pub(super) fn may_go_elsewhere(&self, session: &Session, io: &mut Io<'_>) -> bool {
-        let has_others =
-            self.route.pool.upstreams.len() > 1 && session.attempts <= self.route.options.retries;
-        has_others && session.read == [0; 2] && session.code().is_none() && !io.is_dead(Side::Client)
+        let options = &self.route.options;
+        let has_others = self.route.pool.upstreams.len() > 1 && session.attempts <= options.retries;
+        let is_young = io.now_ns() < io.opened_ns().saturating_add(nanos(options.timeouts.connect_total));
+        let is_unused = session.read == [0; 2] && session.code().is_none();
+        has_others && is_young && is_unused && io.fault(Side::Upstream).is_none() && !io.is_dead(Side::Client)
     }
 
     /// Gives such a session to another upstream.
