@@ -154,6 +154,12 @@ impl<'a> Io<'a> {
         self.link.half(side).reset != Reset::No
     }
 
+    /// What ended a dead side, where it was no reset by its peer.
+    pub fn fault(&mut self, side: Side) -> Option<Errno> {
+        let Reset::Fault(number) = self.link.half(side).reset else { return None };
+        Some(Errno::from_raw_os_error(i32::from(number)))
+    }
+
     /// Whether nothing more can be read from a side.
     #[inline]
     pub fn is_read_out(&mut self, side: Side) -> bool {
@@ -304,7 +310,7 @@ impl<'a> Io<'a> {
         self.cx.work += 1;
         let half = self.link.half(side);
         half.readable = false;
-        if half.reset == Reset::Outright {
+        if matches!(half.reset, Reset::Outright | Reset::Fault(_)) {
             // The error was told by a write; what the kernel says after that is no FIN.
             half.inflow = Inflow::Lost;
             return Read::Broken;
@@ -439,7 +445,11 @@ impl<'a> Io<'a> {
         self.cx.work += 1;
         let half = self.link.half(side);
         if half.reset == Reset::No {
-            half.reset = if error == Errno::PIPE { Reset::AfterFin } else { Reset::Outright };
+            half.reset = match error {
+                Errno::PIPE => Reset::AfterFin,
+                Errno::CONNRESET => Reset::Outright,
+                _ => Reset::Fault(error.raw_os_error() as u8),
+            };
             let errors = &mut self.cx.recorder.counts.errors;
             match error {
                 Errno::CONNRESET | Errno::PIPE => errors.reset += 1,

@@ -101,6 +101,9 @@ pub enum Reset {
     AfterFin,
     /// It is, and no FIN had come: a read of 0 from now on is no end of the stream.
     Outright,
+    /// It is, by no reset of its peer's: that is silent, or can't be reached any more. The error's number, which is
+    /// below 256 on Linux.
+    Fault(u8),
 }
 
 /// One socket of a session.

@@ -60,7 +60,8 @@ impl Oracle {
         let parts = parts.filter(|(script, _)| playable(script));
         let (scripts, expected) = parts
             .map(|(script, expected)| {
-                (script.clone(), if is_unix { expected.map(Expected::beside_unix) } else { *expected })
+                let beside_unix = |expected: Expected| expected.beside_unix(script);
+                (script.clone(), if is_unix { expected.map(beside_unix) } else { *expected })
             })
             .unzip();
         Self { scripts, expected }

@@ -36,8 +36,9 @@ pub struct Manner<'a> {
     pub patience: Duration,
     /// Where the order of things comes from.
     pub rng: &'a mut fastrand::Rng,
-    /// Whether clients that don't break off take their first steps before the upstream's end is accepted, and
-    /// without a word before. (Where a client is gone while a proxy connects, nothing of it has to arrive.)
+    /// Whether clients take their first steps before the upstream's end is accepted, and without a word before,
+    /// where neither end breaks off. (Where a client is gone while a proxy connects, nothing of it has to arrive;
+    /// where the upstream is, the proxy may try again.)
     pub is_hasty: bool,
     /// A process to stop and to let go on, again and again, so that it finds several things done at once.
     pub stutter: Option<Pid>,
@@ -92,7 +93,7 @@ impl Pair {
         let socket = entrance.connect(script.narrow)?;
         let is_unix = |place: &Place| matches!(place, Place::Unix(_));
         let mut client = Actor::new(socket, is_unix(entrance), client_steps, streams);
-        if manner.is_hasty && !script.leaves(Role::Client) {
+        if manner.is_hasty && !Role::BOTH.into_iter().any(|role| script.leaves(role)) {
             client.advance(Instant::now(), super::actor::Peer::default(), scratch);
         }
         let socket = exit.accept(manner.patience, script.narrow)?;

@@ -162,7 +162,7 @@ impl Script {
             let leaves = |step: &Step| matches!(step, Step::Close | Step::Reset);
             let Some(at) = steps.iter().position(leaves) else { continue };
             let (has_read_all, is_reset) = (steps[..at].contains(&Step::ReadToEnd), steps[at] == Step::Reset);
-            let arrives = arrives(steps);
+            let (has_ended, arrives) = (steps[..at].contains(&Step::ShutDown), arrives(steps));
             self.open.extend(Role::BOTH.map(|role| (role, Aspect::Writes)));
             if !has_read_all {
                 self.open.extend([(role, Aspect::Bytes), (role, Aspect::Ending)]);
@@ -172,6 +172,10 @@ impl Script {
             }
             if !arrives && (is_reset || !has_read_all) {
                 self.open.push((role.other(), Aspect::Bytes));
+            }
+            if !arrives && is_reset && has_ended {
+                // The FIN is behind the bytes.
+                self.open.push((role.other(), Aspect::Ending));
             }
         }
         self

@@ -86,6 +86,8 @@ impl Listener {
         let listener = match family {
             Family::Tcp => {
                 let socket = stream_socket(AddressFamily::INET)?;
+                // Inherited, so that it holds for an urgent byte that comes before the connection is accepted.
+                sockopt::set_socket_oobinline(&socket, true)?;
                 bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
                 let address = getsockname(&socket)?.try_into()?;
                 Self { socket, place: Place::Tcp(address) }

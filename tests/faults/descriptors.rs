@@ -137,9 +137,9 @@ impl Full {
 
     /// Takes out those that have had an answer, or a reset.
     fn sort(&mut self) {
-        let (told, waiting) = self.clients.drain(..).partition(Client::has_news);
+        let (told, waiting): (Vec<_>, Vec<_>) = self.clients.drain(..).partition(Client::has_news);
         self.clients = waiting;
-        for client in Vec::<Client>::from(told) {
+        for client in told {
             match client.receive(&mut [0; 5]) {
                 Ok(5) => self.served.push(client),
                 Err(Errno::CONNRESET) => self.reset += 1,

@@ -136,11 +136,14 @@ fn reset_while_connecting() {
 fn wake_loop() {
     let scenes = [quiet as fn(&Site) -> Vec<Client>, reset_before_a_stalled_reader];
     let scenes: Vec<_> = Way::all().into_iter().flat_map(|way| scenes.map(|scene| (way, scene))).collect();
+    let namespace = Namespace::narrow();
     let prepare = |(way, scene): (Way, fn(&Site) -> Vec<Client>)| {
-        let site = Site::start(way, &["--idle-timeout", "4s", "--half-closed-timeout", "4s"]);
-        let ends = scene(&site);
+        let flags = ["--idle-timeout", "4s", "--half-closed-timeout", "4s"];
+        let site = Site::start_in(namespace.as_ref(), way, &flags);
+        let ends = within(namespace.as_ref(), || scene(&site));
         (way, site, ends)
     };
+    let prepare = &prepare;
     let prepared: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = scenes.into_iter().map(|scene| scope.spawn(move || prepare(scene))).collect();
         threads.into_iter().map(|thread| thread.join().expect("it can be prepared")).collect()
@@ -168,13 +171,16 @@ fn quiet(site: &Site) -> Vec<Client> {
         let pair = |(client, upstream)| if is_backwards { (upstream, client) } else { (client, upstream) };
         // Half-closed; half-closed behind bytes that nobody takes; and the other way blocked.
         let (ended, silent) = pair(site.pair());
-        (ended.finish(), silent.expect_end());
+        ended.finish();
+        silent.expect_end();
         let (stalled, stalling) = pair(site.narrow_pair());
         fill(&stalled, 64 * MIB);
         let (ended_behind, stalling_behind) = pair(site.narrow_pair());
-        (fill(&ended_behind, 64 * MIB), ended_behind.finish());
+        fill(&ended_behind, 64 * MIB);
+        ended_behind.finish();
         let (blocked, silent_end) = pair(site.narrow_pair());
-        (silent_end.finish(), blocked.expect_end());
+        silent_end.finish();
+        blocked.expect_end();
         fill(&blocked, 64 * MIB);
         ends.extend([ended, silent, stalled, stalling, ended_behind, stalling_behind, blocked, silent_end]);
     }

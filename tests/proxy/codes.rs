@@ -10,6 +10,7 @@ use crate::support::{
     Server,
     client::{Client, End, Target},
     eventually,
+    namespace::{Namespace, within},
     proxy::{Ledger, Site, Way, address_of, everywhere, fill, for_each, listen},
     total,
     upstreams::{BlackHole, dead_ports},
@@ -186,9 +187,10 @@ fn never_connected(upstream: &str, flags: &[&str], code: &str, error: Option<&st
 /// What was read and not delivered is told, to the byte.
 #[test]
 fn undelivered_bytes() {
+    let namespace = Namespace::narrow();
     for_each(&Way::forwarders(), |way| {
-        let site = Site::start(way, &["--idle-timeout", "1s"]);
-        let (client, upstream) = site.narrow_pair();
+        let site = Site::start_in(namespace.as_ref(), way, &["--idle-timeout", "1s"]);
+        let (client, upstream) = within(namespace.as_ref(), || site.narrow_pair());
         let sent = fill(&client, 64 << 20);
         client.expect_reset();
         let (received, _) = upstream.drain();

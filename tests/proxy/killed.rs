@@ -16,7 +16,8 @@ use rustix::{io::Errno, process::Signal};
 use crate::support::{
     Server,
     client::{Client, Target},
-    proxy::{Books, Ledger, Way, for_each},
+    eventually,
+    proxy::{Books, Ledger, Site, Way, address_of, everywhere, for_each, listen},
     total,
 };
 
@@ -105,7 +106,33 @@ fn explain(books: &Books, errors: &HashMap<SocketAddr, String>, killed: &str) {
         assert!(line["bytes_to_upstream"].as_u64() > Some(0), "a retry was possible: {error}: {line}");
     }
     let codes = books.codes();
-    let well: usize = ["CD", "CW"].iter().filter_map(|code| codes.get(*code)).sum();
+    let well: usize = ["CD", "CW", "UD"].iter().filter_map(|code| codes.get(*code)).sum();
     assert!(well + errors.len() >= CONNECTIONS, "{codes:?}, {} errors", errors.len());
     assert!(!codes.keys().any(|code| code.ends_with('C')), "a session found no upstream: {codes:?}");
+}
+
+/// An upstream dies with sessions in its accept queue, before a byte has passed: they go elsewhere.
+#[test]
+fn a_session_that_was_never_used_goes_elsewhere() {
+    const CLIENTS: usize = 4;
+    everywhere(|way| {
+        let (dying, other) = (listen("127.0.0.1:0"), listen("127.0.0.1:0"));
+        let both = [&dying, &other].map(|listener| address_of(listener).to_string());
+        let mut site = Site::before(other, &both, way, &["--balance", "round-robin"]);
+        // However the workers share them, each upstream gets one or more. Nobody has said anything yet.
+        let clients: Vec<Client> = (0..CLIENTS).map(|_| site.connect()).collect();
+        eventually("all are connected", || {
+            (total(&site.proxy.report_now(), "connects") == CLIENTS as u64).then_some(())
+        });
+        drop(dying);
+        let upstreams: Vec<Client> = clients.iter().map(|_| site.accept()).collect();
+        upstreams.iter().for_each(|upstream| upstream.send(b"welcome"));
+        clients.iter().for_each(|client| client.expect(b"welcome"));
+        drop(upstreams);
+        clients.iter().for_each(Client::expect_end);
+        drop(clients);
+        let books = site.stop();
+        books.assert_codes(&["UD"]);
+        assert!(total(&books.report, "connects") > CLIENTS as u64, "nobody had to go elsewhere");
+    });
 }

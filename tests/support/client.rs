@@ -70,11 +70,7 @@ impl Client {
 
     /// The same with small socket buffers, so that a stream of a few hundred kilobytes is more than they hold.
     pub fn connect_narrow(target: &Target) -> Self {
-        const BUFFER_LEN: usize = 64 << 10;
-        Self::connect_with(target, |fd| {
-            sockopt::set_socket_send_buffer_size(fd, BUFFER_LEN).expect("any size is taken");
-            sockopt::set_socket_recv_buffer_size(fd, BUFFER_LEN).expect("any size is taken");
-        })
+        Self::connect_with(target, |fd| narrow(fd))
     }
 
     fn connect_with(target: &Target, prepare: impl FnOnce(BorrowedFd<'_>)) -> Self {
@@ -133,6 +129,17 @@ impl Client {
     /// Waits until all that was sent has reached the peer's kernel.
     pub fn flush(&self) {
         eventually("what was sent has arrived", || (self.unacknowledged() == 0).then_some(()));
+    }
+
+    /// Waits until no more of what was sent gets any further.
+    pub fn until_still(&self) {
+        let (mut left, mut looks) = (self.unacknowledged(), 0);
+        eventually("nothing moves any more", || {
+            let now = self.unacknowledged();
+            looks = if now == left { looks + 1 } else { 0 };
+            left = now;
+            (looks >= 20).then_some(())
+        });
     }
 
     /// Sends all of it.
@@ -279,6 +286,16 @@ impl AsFd for Client {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Small buffers, for a socket before it is connected, or for those that a listener accepts from now on.
+pub fn narrow(socket: impl AsFd) {
+    const BUFFER_LEN: usize = 64 << 10;
+    sockopt::set_socket_send_buffer_size(&socket, BUFFER_LEN).expect("any size is taken");
+    sockopt::set_socket_recv_buffer_size(&socket, BUFFER_LEN).expect("any size is taken");
+    // Not bbr, where that is the default: it paces, and takes seconds to fill what the other end lets in. A unix
+    // socket has neither.
+    let _ = sockopt::set_tcp_congestion(&socket, "reno");
 }
 
 /// Random bytes without end that repeat after a prime number of bytes: what is lost, doubled or moved within a

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     PATIENCE, Server, TempDir,
-    client::{Client, Pattern, Sent, Target},
+    client::{Client, Pattern, Sent, Target, narrow},
     eventually,
     namespace::Namespace,
     total,
@@ -311,13 +311,6 @@ pub fn listen(address: &str) -> TcpListener {
 
 pub fn address_of(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("it is bound")
-}
-
-/// Small buffers for the connections that come from now on.
-pub fn narrow(listener: &TcpListener) {
-    const BUFFER_LEN: usize = 64 << 10;
-    sockopt::set_socket_send_buffer_size(listener, BUFFER_LEN).expect("any size is taken");
-    sockopt::set_socket_recv_buffer_size(listener, BUFFER_LEN).expect("any size is taken");
 }
 
 /// The bytes that streams are made of.

@@ -24,7 +24,8 @@ impl Proxy {
         }
         let flat = session.upstream().map(|upstream| self.route.first_upstream + upstream);
         let left = Side::ALL.map(|side| io.backlog_len(side) as u64);
-        if let Some(flat) = flat {
+        // One that has failed has been told that the session is not with it.
+        if let Some(flat) = flat.filter(|_| session.stage != Stage::Pausing) {
             self.loads.remove(io.worker(), flat);
             if session.stage == Stage::Forwarding {
                 io.recorder().disconnected(flat);

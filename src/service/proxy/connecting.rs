@@ -49,6 +49,9 @@ impl Proxy {
 
     /// The time for an attempt, or for a pause, is over.
     pub(super) fn connect_overdue(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if io.now_ns() >= session.until_ns {
+            session.end(session.until);
+        }
         match session.stage {
             _ if session.code().is_some() => Turn::Abort,
             Stage::Connecting => self.failed(session, io, Errno::TIMEDOUT),
@@ -93,7 +96,9 @@ impl Proxy {
                     session.set_upstream(Some(upstream));
                     session.stage = Stage::Connecting;
                     session.connect_ns = io.now_ns().max(io.opened_ns());
-                    io.set_deadline_ns(io.now_ns().saturating_add(each_ns).min(total_ns));
+                    io.set_deadline_ns(
+                        io.now_ns().saturating_add(each_ns).min(total_ns).min(session.until_ns),
+                    );
                     return Turn::Keep;
                 }
                 Err(error) => {
@@ -150,12 +155,13 @@ impl Proxy {
             self.loads.remove(io.worker(), self.route.first_upstream + upstream);
             self.count_failure(upstream, session, io, error);
         }
-        session.set_upstream(None);
         self.attempt(session, io)
     }
 
     fn count_failure(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>, error: Errno) {
         session.error = Some(error);
+        // Should none take it, this is the one that the ledger names.
+        session.set_upstream(Some(upstream));
         if !is_ours(error) && self.resting.iter().all(|(resting, _)| *resting != upstream) {
             self.resting.push((upstream, io.now_ns().saturating_add(nanos(REST))));
         }
@@ -174,7 +180,7 @@ impl Proxy {
         session.stage = Stage::Pausing;
         session.pauses = session.pauses.saturating_add(1);
         session.tried.clear();
-        io.set_deadline_ns(at_ns);
+        io.set_deadline_ns(at_ns.min(session.until_ns));
         Turn::Keep
     }
 }

@@ -101,6 +101,7 @@ impl Proxy {
                     return self.go_elsewhere(session, io);
                 }
                 session.end(reset_by(side));
+                session.error = io.fault(side).or(session.error);
                 io.end_by_reset();
                 return Turn::Reset;
             }

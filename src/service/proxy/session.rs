@@ -89,7 +89,7 @@ impl Session {
         self.lanes.iter().map(|lane| lane.spliced).sum()
     }
 
-    /// The upstream that it goes to, by its number within the service.
+    /// The upstream that it goes to, or the last that was tried, by its number within the service.
     pub(super) fn upstream(&self) -> Option<usize> {
         (self.upstream != NOBODY).then_some(usize::from(self.upstream))
     }
