@@ -35,11 +35,12 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::{fmt, fs};
 
+use serde_json::{Value, json};
+
 use contender::Field;
 use counts::{INSTRUCTIONS, SYSCALLS};
 use load::Load;
 use options::Options;
-use serde_json::{Value, json};
 use server::Cores;
 
 fn main() -> ExitCode {
