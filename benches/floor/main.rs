@@ -31,21 +31,23 @@ mod server;
 mod statistics;
 
 use std::error::Error;
-use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::process::{ExitCode, exit};
+use std::process::ExitCode;
+use std::{fmt, fs};
+
+use serde_json::{Value, json};
 
 use contender::Field;
 use counts::{INSTRUCTIONS, SYSCALLS};
 use load::Load;
 use options::Options;
-use serde_json::{Value, json};
 use server::Cores;
 
 fn main() -> ExitCode {
     match run(&Options::read()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("floor: {error}");
             ExitCode::FAILURE
@@ -100,10 +102,22 @@ fn compare(field: &Field, loads: &[Load], options: &Options) -> Result<Vec<Value
     Ok(comparisons)
 }
 
-/// Prints a result. Nothing runs meanwhile, so that a reader who has gone may end the benchmark quietly.
+/// Prints a result.
 fn say(text: &str) -> Result<(), Box<dyn Error>> {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(0),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
         written => written.map_err(|error| format!("cannot write the result: {error}").into()),
+    }
+}
+
+/// Nobody reads the results any more: no failure, but servers still have to be stopped on the way out.
+#[derive(Debug)]
+struct ReaderGone;
+
+impl Error for ReaderGone {}
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("nobody reads the results")
     }
 }
