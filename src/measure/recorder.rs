@@ -141,6 +141,13 @@ impl Recorder {
         }
     }
 
+    /// Bytes that had passed to this upstream, as it seemed, have not arrived.
+    pub fn undelivered(&mut self, upstream: usize, bytes: u64) {
+        if self.counting {
+            self.upstream(upstream, |counts| counts.bytes_to = counts.bytes_to.saturating_sub(bytes));
+        }
+    }
+
     /// A session ended so; the upstream is the one that it had, or tried last.
     pub fn ended(&mut self, code: Code, upstream: Option<usize>) {
         self.ends.add(code);

@@ -95,6 +95,17 @@ impl Backlog {
         }
     }
 
+    /// Has the bytes of a pipe in memory, so that others can follow them.
+    pub fn take_out_of_pipe(&mut self, pool: &mut Pool) {
+        let Self::Pipe(pipe) = self else { return };
+        let mut chunks = Chunks::default();
+        let mut buffer = [0; 4 << 10];
+        while let Some(len) = pipe.take(&mut buffer) {
+            chunks.push(&buffer[..len], pool);
+        }
+        *self = Self::Bytes(chunks);
+    }
+
     /// Gives its chunks back.
     pub fn discard(self, pool: &mut Pool) {
         if let Self::Bytes(mut chunks) = self {

@@ -18,7 +18,7 @@ pub use opening::Connection;
 
 use super::{
     backlog::{Backlog, Chunks, PipePool, Pool},
-    link::{Half, Inflow, Link, NEVER_NS, Registration, Reset},
+    link::{Inflow, Link, NEVER_NS, Registration, Reset},
     ready::ReadyList,
     service::{End, Read, sink},
     timer::Wheel,
@@ -194,6 +194,13 @@ impl<'a> Io<'a> {
         self.link.filed = Some((deadline_ns, filed));
     }
 
+    /// The same, unless there will be an earlier one.
+    pub fn set_deadline_no_later(&mut self, deadline_ns: u64) {
+        if deadline_ns < self.link.deadline_ns {
+            self.set_deadline_ns(deadline_ns);
+        }
+    }
+
     /// Has the session closed by RST, however it ends.
     pub fn end_by_reset(&mut self) {
         self.link.ends_by_reset = true;
@@ -202,6 +209,24 @@ impl<'a> Io<'a> {
     /// The worker's number, from 0.
     pub fn worker(&self) -> usize {
         self.cx.worker
+    }
+
+    /// The session's number: no other of this worker has it.
+    pub fn number(&self) -> u64 {
+        self.link.token.serial().to_u64()
+    }
+
+    /// Bytes that a side's peer has not acknowledged, as far as it is known that they may yet arrive; of a unix
+    /// socket 0, as what it has taken can be read after its end too.
+    pub fn unacknowledged(&mut self, side: Side) -> usize {
+        let half = self.link.half(side);
+        if !half.is_alive() || half.failed {
+            return 0;
+        }
+        let sent = half.socket.as_ref().filter(|socket| !socket.is_unix());
+        let unacknowledged = sent.map_or(0, |socket| socket.unacknowledged());
+        // A FIN counts as one.
+        unacknowledged - usize::from(half.fin_sent && unacknowledged > 0)
     }
 
     /// When the session was opened, in nanoseconds of the monotonic clock.
@@ -225,9 +250,13 @@ impl<'a> Io<'a> {
 
     /// Makes a side look whether something is there, whatever epoll said.
     pub(super) fn look_again(&mut self) {
-        // A side without a connection has nothing to read, and would be looked at again and again.
-        let is_connected = |half: &Half| half.socket.is_some() && !half.connecting;
-        self.link.halves().iter_mut().for_each(|half| half.readable |= is_connected(half));
+        for half in self.link.halves() {
+            // A side without a connection has nothing to read, and would be looked at again and again.
+            match &half.socket {
+                Some(socket) if half.connecting => half.writable |= socket.is_connected(),
+                socket => half.readable |= socket.is_some(),
+            }
+        }
     }
 
     /// Whether this turn has read any byte.
@@ -418,8 +447,10 @@ impl<'a> Io<'a> {
         let empty = || Box::new(Backlog::Bytes(Chunks::default()));
         match &mut **self.link.half(side).backlog.get_or_insert_with(empty) {
             Backlog::Bytes(chunks) => chunks.push(bytes, &mut self.cx.pool),
-            // While a pipe waits for a side, nothing that would follow it is read.
-            Backlog::Pipe(_) => self.cx.recorder.counts.bytes_undelivered += bytes.len() as u64,
+            waiting @ Backlog::Pipe(_) => {
+                waiting.take_out_of_pipe(&mut self.cx.pool);
+                self.keep(side, bytes);
+            }
         }
     }
 
@@ -450,12 +481,6 @@ impl<'a> Io<'a> {
                 Errno::CONNRESET => Reset::Outright,
                 _ => Reset::Fault(error.raw_os_error() as u8),
             };
-            let errors = &mut self.cx.recorder.counts.errors;
-            match error {
-                Errno::CONNRESET | Errno::PIPE => errors.reset += 1,
-                Errno::TIMEDOUT => errors.timeout += 1,
-                _ => errors.other += 1,
-            }
         }
     }
 }

@@ -64,6 +64,11 @@ impl Serial {
     /// The first; 0 is not a session's.
     pub const FIRST: Self = Self(1);
 
+    /// As a number.
+    pub const fn to_u64(self) -> u64 {
+        self.0
+    }
+
     /// The one after.
     #[must_use]
     pub const fn next(self) -> Self {

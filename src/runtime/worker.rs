@@ -17,9 +17,9 @@ mod stopping;
 
 use crate::{
     config::{Options, PollMode},
-    measure::{WorkerSnapshot, recorder::Recorder},
+    measure::{WorkerSnapshot, counts::Errors, recorder::Recorder},
     sys::{
-        clock,
+        Errno, clock,
         epoll::{Epoll, Events, Readiness},
         usage,
     },
@@ -31,7 +31,7 @@ use super::{
     first_read::FirstRead,
     intake::Intake,
     io::{Context, Io, Next},
-    link::{Link, NEVER_NS, Phase},
+    link::{Link, NEVER_NS, Phase, Reset},
     mailbox::Mailbox,
     message::Message,
     ready::ReadyList,
@@ -355,7 +355,10 @@ impl<S: Service> Worker<S> {
         let Some(Session { link, state }) = self.table.get_mut(token) else { return };
         self.service.closed(state, &mut Io::new(link, &mut self.cx), end);
         self.cx.work += 1;
-        let (opened_ns, by_reset) = (link.opened_ns, by_reset || link.ends_by_reset);
+        // A FIN would hide that backlog bytes are missing.
+        let by_reset = by_reset || link.ends_by_reset || link.has_backlog();
+        let opened_ns = link.opened_ns;
+        count_break(link, &mut self.cx.recorder.counts.errors);
         if let Some((_, filed)) = link.filed.take() {
             self.cx.wheel.take_back(filed);
         }
@@ -422,7 +425,8 @@ impl<S: Service> Worker<S> {
             Turn::Close if io.has_backlog() => Next::Reset(End::Decided),
             _ => io.conclude(turn),
         };
-        self.cx.recorder.counts.errors.timeout += u64::from(turn != Turn::Keep);
+        // One that has decided more than to close knows what it was.
+        self.cx.recorder.counts.errors.timeout += u64::from(turn == Turn::Close);
         self.go_on(token, next);
     }
 
@@ -495,5 +499,18 @@ impl<S: Service> Worker<S> {
             upstreams: recorder.upstreams.clone(),
             histograms: recorder.histograms(),
         }
+    }
+}
+
+/// How a peer has broken a session off, if one has.
+fn count_break(link: &mut Link, errors: &mut Errors) {
+    let resets = link.halves().each_ref().map(|half| half.reset);
+    match resets.into_iter().find(|reset| *reset != Reset::No) {
+        None | Some(Reset::No) => {}
+        Some(Reset::AfterFin | Reset::Outright) => errors.reset += 1,
+        Some(Reset::Fault(error)) if Errno::from_raw_os_error(i32::from(error)) == Errno::TIMEDOUT => {
+            errors.timeout += 1;
+        }
+        Some(Reset::Fault(_)) => errors.other += 1,
     }
 }

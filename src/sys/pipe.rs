@@ -42,6 +42,13 @@ impl Pipe {
         self.len == 0
     }
 
+    /// Takes bytes out into memory; `None` once it is empty.
+    pub fn take(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let len = rustix::io::read(&self.exit, buffer).ok().filter(|len| *len > 0)?;
+        self.len -= len;
+        Some(len)
+    }
+
     /// The most bytes that it holds.
     #[inline]
     pub fn capacity(&self) -> usize {

@@ -80,6 +80,11 @@ impl Socket {
         SocketAddr::try_from(getsockname(&self.fd).ok()?).ok()
     }
 
+    /// Whether it is connected, and not only on its way to be.
+    pub fn is_connected(&self) -> bool {
+        getpeername(&self.fd).is_ok()
+    }
+
     /// The address of its peer, of a TCP socket that is connected.
     pub fn peer(&self) -> Option<SocketAddr> {
         SocketAddr::try_from(getpeername(&self.fd).ok()??).ok()

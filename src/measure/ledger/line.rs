@@ -67,11 +67,11 @@ enum Value<'a> {
 fn each_field(entry: &Entry, names: &Names, mut field: impl FnMut(Name, Value<'_>)) {
     use Name::{Bytes, Plain, Time};
     let nanos = |time: Option<u64>| time.map_or(Value::Absent, Value::Nanos);
-    field(Plain("service"), name_of(&names.services, Some(entry.service)));
+    field(Plain("service"), name_of(&names.services, Some(entry.service.into())));
     field(Plain("worker"), Value::Number(entry.worker.into()));
     field(Plain("session"), Value::Number(entry.session));
     field(Plain("client"), Value::Shown(&entry.client));
-    field(Plain("listener"), name_of(&names.listeners, Some(entry.listener)));
+    field(Plain("listener"), name_of(&names.listeners, Some(entry.listener.into())));
     field(Plain("upstream"), name_of(&names.upstreams, entry.upstream));
     field(Plain("local"), entry.local.as_ref().map_or(Value::Absent, |local| Value::Shown(local)));
     field(Plain("attempts"), Value::Number(entry.attempts.into()));
@@ -92,8 +92,8 @@ fn each_field(entry: &Entry, names: &Names, mut field: impl FnMut(Name, Value<'_
     field(Plain("error"), error.as_deref().map_or(Value::Absent, Value::Word));
 }
 
-fn name_of(names: &[String], index: Option<u16>) -> Value<'_> {
-    let name = index.and_then(|index| names.get(usize::from(index)));
+fn name_of(names: &[String], index: Option<u32>) -> Value<'_> {
+    let name = index.and_then(|index| names.get(index as usize));
     name.map_or(Value::Absent, |name| Value::Word(name))
 }
 

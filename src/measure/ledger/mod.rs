@@ -30,7 +30,7 @@ pub struct Entry {
     /// The address it came to, by its index in [`Names::listeners`].
     pub listener: u16,
     /// The upstream it was connected to, or the last that was tried, by its index in [`Names::upstreams`].
-    pub upstream: Option<u16>,
+    pub upstream: Option<u32>,
     /// Our address towards the upstream.
     pub local: Option<SocketAddr>,
     /// Attempts to connect.

@@ -89,9 +89,12 @@ impl Io<'_> {
     /// already the close itself sends ours.
     fn wind_down(&mut self) -> Next {
         if self.link.has_backlog() {
+            let is_new = self.link.phase != Phase::Flushing;
             self.link.phase = Phase::Flushing;
-            // Moved by each turn: a peer that takes its time gets it, one that takes nothing does not.
-            self.set_deadline_ns(self.cx.now_ns + FLUSH_NS);
+            // Moved while bytes go: a peer that takes its time gets it, one that takes nothing does not.
+            if is_new || self.has_moved() {
+                self.set_deadline_ns(self.cx.now_ns + FLUSH_NS);
+            }
             return self.settle();
         }
         if self.link.is_over() {

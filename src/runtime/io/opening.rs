@@ -66,6 +66,11 @@ impl Io<'_> {
     /// Closes the upstream side, so that another can be tried. What the client sends meanwhile waits in the kernel.
     pub fn disconnect(&mut self) {
         let half = std::mem::replace(self.link.half(Side::Upstream), Half::absent());
+        if let Some(socket) = half.socket {
+            // By RST, which leaves nothing behind: a socket that has met itself would be in TIME_WAIT on a port that
+            // somebody else may want to listen on.
+            socket.reset();
+        }
         if let Some(backlog) = half.backlog {
             self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
             backlog.discard(&mut self.cx.pool);

@@ -23,12 +23,23 @@ impl Proxy {
             io.end_by_reset();
         }
         let flat = session.upstream().map(|upstream| self.route.first_upstream + upstream);
-        let left = Side::ALL.map(|side| io.backlog_len(side) as u64);
+        let is_cut =
+            matches!(code.cause, Cause::Timeout | Cause::SessionTimeout | Cause::Drain | Cause::Error);
+        // Where a session is cut, what the kernel still held for a peer is lost too.
+        let left = Side::ALL.map(|side| {
+            let sent = if is_cut { io.unacknowledged(side) } else { 0 };
+            (io.backlog_len(side) + sent) as u64
+        });
+        let errors = &mut io.recorder().counts.errors;
+        errors.timeout += u64::from(matches!(code.cause, Cause::Timeout | Cause::SessionTimeout));
+        let is_drained = code.cause == Cause::Drain && end != End::Cut;
+        io.recorder().counts.drain_cut += u64::from(is_drained);
         // One that has failed has been told that the session is not with it.
         if let Some(flat) = flat.filter(|_| session.stage != Stage::Pausing) {
             self.loads.remove(io.worker(), flat);
             if session.stage == Stage::Forwarding {
                 io.recorder().disconnected(flat);
+                io.recorder().undelivered(flat, left[Side::Upstream as usize]);
             }
         }
         io.recorder().ended(code, flat);
@@ -41,10 +52,10 @@ impl Proxy {
         let entry = Entry {
             service: self.route.service as u16,
             worker: io.worker() as u16,
-            session: session.number,
+            session: io.number(),
             client: session.client,
             listener: session.listener,
-            upstream: flat.map(|flat| flat as u16),
+            upstream: flat.map(|flat| flat as u32),
             local: io.upstream().and_then(|socket| socket.local()),
             attempts: session.attempts,
             opened_ns: io.opened_ns(),

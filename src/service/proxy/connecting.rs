@@ -74,28 +74,29 @@ impl Proxy {
         if let Some(upstream) = session.upstream() {
             io.recorder().disconnected(self.route.first_upstream + upstream);
         }
+        session.was_reset = true;
         self.failed(session, io, Errno::CONNRESET)
     }
 
     fn attempt(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         let options = &self.route.options;
-        let others = self.route.pool.upstreams.len().saturating_sub(1);
-        let attempts_max = 1 + options.retries.max(u32::try_from(others).unwrap_or(u32::MAX));
+        let places = self.route.pool.upstreams.iter().map(|upstream| upstream.targets.len()).sum::<usize>();
+        let attempts_max = options.retries.saturating_add(1).max(u32::try_from(places).unwrap_or(u32::MAX));
         let total_ns = io.opened_ns().saturating_add(nanos(options.timeouts.connect_total));
         let each_ns = nanos(options.timeouts.connect);
         loop {
             if session.attempts >= attempts_max || io.now_ns() >= total_ns {
                 return give_up(session);
             }
-            let Some(upstream) = self.choose(session, io.now_ns()) else {
+            let chosen = self.choose(session, io.now_ns());
+            let Some(upstream) = chosen.or_else(|| self.with_other_address(session)) else {
                 return self.pause(session, io, total_ns);
             };
             session.attempts += 1;
-            session.tried.insert(upstream);
-            match self.connect(upstream, io) {
+            self.take(upstream, session);
+            match self.connect(session.place, upstream, io) {
                 Ok(()) => {
                     self.loads.add(io.worker(), self.route.first_upstream + upstream);
-                    session.set_upstream(Some(upstream));
                     session.stage = Stage::Connecting;
                     session.connect_ns = io.now_ns().max(io.opened_ns());
                     io.set_deadline_ns(
@@ -124,9 +125,25 @@ impl Proxy {
         rested.or_else(|| self.balancer.choose(&self.loads, &session.tried))
     }
 
-    fn connect(&self, upstream: usize, io: &mut Io<'_>) -> Result<(), Errno> {
-        let targets = &self.route.pool.upstreams[upstream].targets;
-        let remote = match &targets[self.targets[upstream] % targets.len()] {
+    /// The upstream that was tried last, where its name has an address that this session has not tried.
+    fn with_other_address(&self, session: &Session) -> Option<usize> {
+        let upstream = session.upstream()?;
+        (usize::from(session.places) < self.route.pool.upstreams[upstream].targets.len()).then_some(upstream)
+    }
+
+    /// Notes whom a session tries, and at which address: the next one, if it has just tried another of the same name,
+    /// else the one that this worker knows to be good.
+    fn take(&self, upstream: usize, session: &mut Session) {
+        let addresses = self.route.pool.upstreams[upstream].targets.len();
+        let is_again = session.places > 0 && session.upstream() == Some(upstream);
+        session.place = if is_again { next_of(session.place, addresses) } else { self.places[upstream] };
+        session.places = if is_again { session.places.saturating_add(1) } else { 1 };
+        session.tried.insert(upstream);
+        session.set_upstream(Some(upstream));
+    }
+
+    fn connect(&self, place: u16, upstream: usize, io: &mut Io<'_>) -> Result<(), Errno> {
+        let remote = match &self.route.pool.upstreams[upstream].targets[usize::from(place)] {
             Target::Tcp(address) => Remote::Tcp(*address),
             Target::Unix(path) => Remote::Unix(path),
         };
@@ -162,13 +179,18 @@ impl Proxy {
 
     fn count_failure(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>, error: Errno) {
         session.error = Some(error);
-        // Should none take it, this is the one that the ledger names.
-        session.set_upstream(Some(upstream));
-        if !is_ours(error) && self.resting.iter().all(|(resting, _)| *resting != upstream) {
+        if is_ours(error) {
+            io.recorder().counts.errors.other += 1;
+            return;
+        }
+        if self.resting.iter().all(|(resting, _)| *resting != upstream) {
             self.resting.push((upstream, io.now_ns().saturating_add(nanos(REST))));
         }
-        // A name may have several addresses: the next one is tried next.
-        self.targets[upstream] = self.targets[upstream].wrapping_add(1);
+        // A name may have several addresses. The first of those who fail at one moves on, for all.
+        if self.places[upstream] == session.place {
+            let addresses = self.route.pool.upstreams[upstream].targets.len();
+            self.places[upstream] = next_of(session.place, addresses);
+        }
         io.recorder().connect_failed(self.route.first_upstream + upstream);
     }
 
@@ -182,6 +204,7 @@ impl Proxy {
         session.stage = Stage::Pausing;
         session.pauses = session.pauses.saturating_add(1);
         session.tried.clear();
+        session.places = 0;
         io.set_deadline_ns(at_ns.min(session.until_ns));
         Turn::Keep
     }
@@ -191,12 +214,18 @@ impl Proxy {
 fn give_up(session: &mut Session) -> Turn {
     session.stage = Stage::Pausing;
     session.end(match session.error {
+        _ if session.was_reset => reset_by(Side::Upstream),
         Some(Errno::ADDRNOTAVAIL) => Cause::NoPort,
         Some(Errno::TIMEDOUT) | None => Cause::Timeout,
         Some(error) if is_ours(error) => Cause::Error,
         Some(_) => Cause::NoUpstream,
     });
     Turn::Abort
+}
+
+/// The place after this one, of so many.
+fn next_of(place: u16, places: usize) -> u16 {
+    ((usize::from(place) + 1) % places.max(1)) as u16
 }
 
 /// Whether it was for want of descriptors or memory that a connect failed, and not for the upstream.

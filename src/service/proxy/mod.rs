@@ -54,13 +54,12 @@ pub struct Proxy {
     forwarder: Forwarder,
     balancer: Balancer,
     loads: Loads,
-    /// Which of its addresses each upstream is tried at next.
-    targets: Box<[usize]>,
+    /// At which of its addresses each upstream is tried.
+    places: Box<[u16]>,
     /// Upstreams that have just failed a connect here, and until when they are left alone while there are others.
     resting: Vec<(usize, u64)>,
     random: Rng,
     ledger: Option<Sender<Entry>>,
-    opened: u64,
 }
 
 impl Proxy {
@@ -75,11 +74,10 @@ impl Proxy {
             forwarder: Forwarder::new(route.options.forward),
             balancer,
             loads,
-            targets: vec![0; weights.len()].into(),
+            places: vec![0; weights.len()].into(),
             resting: Vec::new(),
             random,
             ledger,
-            opened: 0,
             route,
         }
     }
@@ -131,7 +129,7 @@ impl Proxy {
         }
     }
 
-    /// Counts by upstream. What is on its way to one that takes nothing any more counts as sent.
+    /// Counts by upstream. What is never delivered to one is taken back in the end.
     #[inline]
     fn count(&self, side: Side, len: usize, session: &Session, io: &mut Io<'_>) {
         let Some(upstream) = session.upstream() else { return };
@@ -159,8 +157,9 @@ impl Proxy {
             session.until_ns = until_ns;
             session.until = Cause::Drain;
         }
-        if session.stage == Stage::Forwarding {
-            self.touch(session, io);
+        match session.stage {
+            Stage::Forwarding => self.touch(session, io),
+            Stage::Connecting | Stage::Pausing => io.set_deadline_no_later(session.until_ns),
         }
     }
 }
@@ -173,10 +172,9 @@ impl Service for Proxy {
     }
 
     fn open(&mut self, arrival: &Arrival, io: &mut Io<'_>) -> Session {
-        self.opened += 1;
         let timeouts = &self.route.options.timeouts;
         let until_ns = timeouts.session.map_or(u64::MAX, |life| io.now_ns().saturating_add(nanos(life)));
-        let mut session = Session::new(arrival, self.opened, until_ns);
+        let mut session = Session::new(arrival, until_ns);
         self.begin(&mut session, io);
         session
     }
@@ -197,7 +195,9 @@ impl Service for Proxy {
             }
         }
         let turn = self.forward(session, io, scratch);
-        if io.has_moved() {
+        // Where it went elsewhere, it has a deadline of another kind.
+        if io.has_moved() && session.stage == Stage::Forwarding {
+            session.unacknowledged = u64::MAX;
             self.touch(session, io);
         }
         turn
@@ -206,6 +206,13 @@ impl Service for Proxy {
     fn expire(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         if session.stage != Stage::Forwarding {
             return self.connect_overdue(session, io);
+        }
+        // No byte has come or gone here, but a slow reader may still be taking those that the kernel holds for it.
+        let unacknowledged = Side::ALL.into_iter().map(|side| io.unacknowledged(side) as u64).sum();
+        if unacknowledged > 0 && unacknowledged < session.unacknowledged {
+            session.unacknowledged = unacknowledged;
+            self.touch(session, io);
+            return Turn::Keep;
         }
         session.end(Cause::Timeout);
         Turn::Abort

@@ -22,6 +22,12 @@ pub struct Session {
     lanes: [Lane; 2],
     pub(super) listener: u16,
     upstream: u16,
+    /// Where the upstream was tried, by the number of the address among those of its name.
+    pub(super) place: u16,
+    /// At how many of its addresses it was tried since the last pause.
+    pub(super) places: u16,
+    /// Whether an upstream had taken it, and reset it unused.
+    pub(super) was_reset: bool,
     /// Upstreams that were tried since the last pause.
     pub(super) tried: Tried,
     pub(super) attempts: u32,
@@ -39,8 +45,8 @@ pub struct Session {
     pub(super) first_byte_ns: u64,
     /// Bytes read, by side.
     pub(super) read: [u64; 2],
-    /// Its number, on its worker.
-    pub(super) number: u64,
+    /// What the peers had not acknowledged when it was last quiet for too long.
+    pub(super) unacknowledged: u64,
     pub(super) client: Peer,
 }
 
@@ -56,7 +62,7 @@ pub(super) enum Stage {
 }
 
 impl Session {
-    pub(super) fn new(arrival: &Arrival, number: u64, until_ns: u64) -> Self {
+    pub(super) fn new(arrival: &Arrival, until_ns: u64) -> Self {
         Self {
             stage: Stage::Pausing,
             is_draining: false,
@@ -65,6 +71,9 @@ impl Session {
             // Nobody listens on 65,536 addresses.
             listener: arrival.listener as u16,
             upstream: NOBODY,
+            place: 0,
+            places: 0,
+            was_reset: false,
             tried: Tried::default(),
             attempts: 0,
             error: None,
@@ -74,7 +83,7 @@ impl Session {
             connect_ns: 0,
             first_byte_ns: 0,
             read: [0; 2],
-            number,
+            unacknowledged: u64::MAX,
             client: arrival.peer,
         }
     }
