@@ -9,7 +9,7 @@ use crate::{
         token::Side,
         trigger,
     },
-    sys::Errno,
+    sys::{Errno, epoll::Interest},
 };
 
 /// How long a closed session's peer may take nothing of its backlog bytes before it is cut off, in nanoseconds.
@@ -57,13 +57,22 @@ impl Io<'_> {
         }
     }
 
-    /// The usual case, told soon: edge-triggered, and nothing waits to be written.
+    /// The usual case, told soon: nothing waits to be written, and epoll has been asked for what is wanted.
     #[inline]
     fn is_settled(&mut self, side: Side) -> bool {
         let trigger = self.cx.trigger;
         let half = self.link.half(side);
-        let is_armed = half.registration == Registration::Armed && trigger == Trigger::Edge;
-        is_armed && !half.connecting && half.backlog.is_none()
+        if half.registration != Registration::Armed || half.connecting || half.backlog.is_some() {
+            return false;
+        }
+        match trigger {
+            Trigger::Edge => true,
+            Trigger::Level => {
+                let is_asked_to_read = half.inflow == Inflow::Open && half.armed == Interest::READ;
+                is_asked_to_read && self.asked[side as usize] && !self.is_held_off(side)
+            }
+            Trigger::Oneshot => false,
+        }
     }
 
     fn settle_side(&mut self, side: Side) -> Result<(), Errno> {
