@@ -2,11 +2,11 @@
 //!
 //! Listeners and upstreams are numbered through all services, as workers count them.
 
-use std::sync::Arc;
+use std::{net::UdpSocket, sync::Arc};
 
 use crate::{
     accept::Served,
-    config::{Listen, Options, Timeouts},
+    config::{Listen, Options, ProxyOptions, Timeouts},
     measure::{
         ledger::{Entry, Names},
         report::{ListenerInfo, ServiceInfo, UpstreamInfo},
@@ -17,7 +17,10 @@ use crate::{
         proxy::Route,
         several::{One, Several},
     },
-    sys::socket::{ConnectOptions, Liveness},
+    sys::{
+        self,
+        socket::{ConnectOptions, Liveness},
+    },
     upstream::{
         Pool, Target,
         loads::Loads,
@@ -63,7 +66,7 @@ impl Site {
                 Kind::Echo(echo) => Work::Echo(echo.clone()),
                 Kind::Proxy(proxy) => Work::Proxy(Arc::new(Route {
                     service,
-                    pool: Pool::resolve(&proxy.upstreams)?,
+                    pool: resolve(proxy)?,
                     first_upstream,
                     upstreams,
                     options: proxy.clone(),
@@ -226,6 +229,29 @@ impl Work {
             Self::Proxy(route) => Some(route),
         }
     }
+}
+
+/// The upstreams, and whether the source address can reach them.
+fn resolve(proxy: &ProxyOptions) -> Result<Pool, String> {
+    let pool = Pool::resolve(&proxy.upstreams)?;
+    let Some(source) = proxy.source else { return Ok(pool) };
+    // Bound to a port of its own choosing, and given back at once.
+    UdpSocket::bind((source, 0)).map_err(|error| {
+        let why = sys::reason(&error);
+        format!("cannot connect from {source}: {why}; name an address of this machine as the source")
+    })?;
+    let targets = pool.upstreams.iter().flat_map(|upstream| &upstream.targets);
+    for target in targets {
+        if let Target::Tcp(address) = target
+            && address.is_ipv4() != source.is_ipv4()
+        {
+            return Err(format!(
+                "cannot connect from {source} to {address}: one is IPv4, the other IPv6; leave the source out or \
+                 use one of the same kind"
+            ));
+        }
+    }
+    Ok(pool)
 }
 
 fn connect_options(spec: &Spec, options: &Options) -> ConnectOptions {

@@ -7,6 +7,7 @@ mod calls;
 mod codes;
 mod crowd;
 mod killed;
+mod patience;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
