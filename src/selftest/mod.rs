@@ -140,7 +140,8 @@ pub fn run(args: &SelftestArgs) -> Result<Results, String> {
         let (taken_ms, count) = (start.elapsed().as_millis(), differences.len());
         let place = format!("{}/{}", index + 1, combinations.len());
         progress(&format!("{place} {combination}: {count} differences, {taken_ms} ms"));
-        results.add(*combination, oracle, differences);
+        let more = args.script.is_empty().then_some(DELIVERY);
+        results.add(*combination, oracle, more, differences);
     }
     Ok(results)
 }
@@ -174,7 +175,7 @@ pub fn try_out(
                 complaints.for_each(|(script, sentence)| note(Some(script), sentence));
             }
             Err(error) => {
-                let sentence = format!("no connection through the proxy: {}", sys::reason(&error));
+                let sentence = unplayable(&error);
                 oracle.scripts().iter().for_each(|script| note(Some(script), sentence.clone()));
                 return Ok(differences);
             }
@@ -199,8 +200,16 @@ pub fn deliver(
     let scripts = catalogue::cut_off();
     let site = Site::start(program, combination, patience)?;
     let played = play(&site.route(), &scripts, Manner { patience, rng, is_hasty: false, stutter: None });
-    let outcomes =
-        played.map_err(|error| format!("no connection through the proxy: {}", sys::reason(&error)))?;
+    let difference = |sentence| Difference {
+        combination: *combination,
+        script: DELIVERY.to_owned(),
+        text: scripts.iter().map(Script::to_string).collect::<Vec<_>>().join(" | "),
+        sentence,
+    };
+    let outcomes = match played {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Ok(vec![difference(unplayable(&error))]),
+    };
     let (mut sentences, report) = site.stop(scripts.len() as u64);
     for (role, field) in [(Role::Client, "bytes_out"), (Role::Upstream, "bytes_to_upstream")] {
         let came = |outcome: &[Outcome; 2]| outcome[role.index()].received + MEETING_LEN as u64;
@@ -211,13 +220,11 @@ pub fn deliver(
                 .push(format!("the {role}s got {came} bytes; the proxy says that it passed on {passed}"));
         }
     }
-    let difference = |sentence| Difference {
-        combination: *combination,
-        script: DELIVERY.to_owned(),
-        text: scripts.iter().map(Script::to_string).collect::<Vec<_>>().join(" | "),
-        sentence,
-    };
     Ok(sentences.into_iter().map(difference).collect())
+}
+
+fn unplayable(error: &std::io::Error) -> String {
+    format!("no connection through the proxy: {}", sys::reason(error))
 }
 
 impl SelftestArgs {
@@ -240,10 +247,16 @@ impl SelftestArgs {
 }
 
 impl Results {
-    fn add(&mut self, combination: Combination, oracle: &Oracle, differences: Vec<Difference>) {
+    fn add(
+        &mut self,
+        combination: Combination,
+        oracle: &Oracle,
+        more: Option<&str>,
+        differences: Vec<Difference>,
+    ) {
         let oracle = oracle.part_for(&combination);
         let names = oracle.scripts().iter().map(|script| script.name.clone());
-        let names = names.chain([DELIVERY.to_owned()]).collect();
+        let names = names.chain(more.map(str::to_owned)).collect();
         self.played.push((combination, names));
         self.differences.extend(differences);
     }
