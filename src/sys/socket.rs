@@ -85,14 +85,9 @@ impl Socket {
         SocketAddr::try_from(getpeername(&self.fd).ok()??).ok()
     }
 
-    /// Bytes (and a FIN, which counts as one) that the peer's kernel has not acknowledged yet (`SIOCOUTQ`,
-    /// tcp(7)); of a unix socket, what its peer has not read.
+    /// Bytes that the peer's kernel has not acknowledged yet: [`unacknowledged`].
     pub fn unacknowledged(&self) -> usize {
-        let mut bytes: libc::c_int = 0;
-        // SAFETY: the descriptor is open, and the kernel writes one int to where the pointer leads.
-        let status = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-        // ENOTCONN and the like: nothing is on its way any more.
-        if status == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+        unacknowledged(&self.fd)
     }
 
     /// Bytes that have come in and were not read (`SIOCINQ`, tcp(7)).
@@ -237,6 +232,17 @@ fn set_bind_address_no_port(fd: &OwnedFd) -> Result<(), Errno> {
 
 fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Bytes (and a FIN, which counts as one) of a connection that the peer's kernel has not acknowledged yet (`SIOCOUTQ`,
+/// tcp(7)); of a unix socket, what its peer has not read.
+pub fn unacknowledged(socket: impl AsFd) -> usize {
+    let mut bytes: libc::c_int = 0;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open, and the kernel writes one int to where the pointer leads.
+    let status = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) };
+    // ENOTCONN and the like: nothing is on its way any more.
+    if status == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 /// Calls again where a signal came between. On non-blocking sockets that is rare, but not impossible.

@@ -3,7 +3,6 @@
 //! A client may be used by two threads at once, one that writes and one that reads.
 
 use std::{
-    fs,
     io::IoSlice,
     mem::MaybeUninit,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -12,9 +11,9 @@ use std::{
     time::Duration,
 };
 
+use evenkeel::sys::socket::unacknowledged;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::fstat,
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
@@ -114,16 +113,9 @@ impl Client {
         address.try_into().expect("it is a TCP socket")
     }
 
-    /// How many bytes of what was sent its peer's kernel hasn't got yet. As the kernel's table has it: there is no
-    /// call for it that is free of pointers.
+    /// How many bytes of what was sent, and whether FIN, its peer's kernel hasn't got yet.
     pub fn unacknowledged(&self) -> usize {
-        let inode = fstat(&self.0).expect("it is open").st_ino.to_string();
-        let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("there is /proc");
-        let fields = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let line = table.lines().map(fields).find(|fields| fields.get(9) == Some(&inode));
-        let queues = line.map_or_else(|| "0:0".to_owned(), |fields| fields[4].clone());
-        let (out, _) = queues.split_once(':').expect("two queues");
-        usize::from_str_radix(out, 16).expect("a hexadecimal number")
+        unacknowledged(&self.0)
     }
 
     /// Waits until all that was sent has reached the peer's kernel.
