@@ -28,6 +28,9 @@ use super::{
 /// The most that an end reads or writes before the other one has its turn.
 const TURN_LEN: u64 = 256 << 10;
 
+/// What each end of a pair writes before it plays.
+pub const MEETING_LEN: usize = 4;
+
 /// Where input is read to.
 pub const SCRATCH_LEN: usize = 256 << 10;
 
@@ -108,10 +111,10 @@ impl Actor {
         for (from, to) in [(self, other), (other, self)] {
             let (Some(from), Some(to)) = (&from.socket, &to.socket) else { continue };
             send(from, &number, SendFlags::NOSIGNAL)?;
-            let mut heard = [0; 4];
+            let mut heard = [0; MEETING_LEN];
             wire::wait_for_input(to, patience)?;
             match recv(to, &mut heard, RecvFlags::empty())? {
-                (4, _) if heard == number => {}
+                (MEETING_LEN, _) if heard == number => {}
                 (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => return Err(io::Error::other("another client's bytes came")),
             }

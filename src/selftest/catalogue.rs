@@ -26,6 +26,17 @@ pub fn all(volume: Volume) -> Vec<Script> {
     all
 }
 
+/// Streams one way that are reset while their reader is behind. By direct TCP what the reader's window has no room
+/// for is lost; a proxy may have taken more than that, and has to deliver all that it has taken.
+pub fn cut_off() -> Vec<Script> {
+    vec![
+        of("cut-off", "write 300k, reset", SLOW_READER),
+        of("cut-off-by-the-upstream", SLOW_READER, "write 300k, reset"),
+        of("cut-off-in-bulk", "write 2M, reset", SLOW_READER),
+        of("cut-off-in-bulk-by-the-upstream", SLOW_READER, "write 2M, reset"),
+    ]
+}
+
 /// Streams that end well: every byte arrives, and then the end.
 fn whole(volume: Volume) -> Vec<Script> {
     let (long, both) = match volume {

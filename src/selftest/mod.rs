@@ -35,12 +35,14 @@ use std::{
 use clap::Args;
 
 use self::{
+    actor::MEETING_LEN,
     catalogue::Volume,
     combination::Combination,
     oracle::Oracle,
+    outcome::Outcome,
     play::{Manner, play},
     report::{Difference, Results},
-    script::Script,
+    script::{Role, Script},
     site::Site,
 };
 use crate::{
@@ -54,6 +56,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same when something has hung already: the verdict is known, and the rest shouldn't take for ever.
 const PATIENCE_LOST: Duration = Duration::from_secs(4);
+
+/// What [`deliver`] is called in reports.
+const DELIVERY: &str = "what-was-taken-is-delivered";
 
 /// What to play, and in which combinations.
 #[derive(Args, Clone, Debug)]
@@ -128,11 +133,15 @@ pub fn run(args: &SelftestArgs) -> Result<Results, String> {
         let oracle = if *volume == Volume::Much { &much } else { &some };
         let patience = if results.has_hung() { PATIENCE_LOST } else { PATIENCE };
         let start = Instant::now();
-        let differences = try_out(&program, combination, oracle, patience, &mut rng)?;
+        let mut differences = try_out(&program, combination, oracle, patience, &mut rng)?;
+        if args.script.is_empty() {
+            differences.extend(deliver(&program, combination, patience, &mut rng)?);
+        }
         let (taken_ms, count) = (start.elapsed().as_millis(), differences.len());
         let place = format!("{}/{}", index + 1, combinations.len());
         progress(&format!("{place} {combination}: {count} differences, {taken_ms} ms"));
-        results.add(*combination, oracle, differences);
+        let more = args.script.is_empty().then_some(DELIVERY);
+        results.add(*combination, oracle, more, differences);
     }
     Ok(results)
 }
@@ -166,15 +175,56 @@ pub fn try_out(
                 complaints.for_each(|(script, sentence)| note(Some(script), sentence));
             }
             Err(error) => {
-                let sentence = format!("no connection through the proxy: {}", sys::reason(&error));
+                let sentence = unplayable(&error);
                 oracle.scripts().iter().for_each(|script| note(Some(script), sentence.clone()));
                 return Ok(differences);
             }
         }
     }
     site.leftovers().into_iter().for_each(|sentence| note(None, sentence));
-    site.stop(sessions).into_iter().for_each(|sentence| note(None, sentence));
+    site.stop(sessions).0.into_iter().for_each(|sentence| note(None, sentence));
     Ok(differences)
+}
+
+/// Plays streams that are cut off before a slow reader: all that the proxy says to have passed on must have come.
+/// (Only it knows how much that is; direct TCP is no oracle here.)
+///
+/// # Errors
+/// A sentence, where the proxy doesn't start.
+pub fn deliver(
+    program: &Path,
+    combination: &Combination,
+    patience: Duration,
+    rng: &mut fastrand::Rng,
+) -> Result<Vec<Difference>, String> {
+    let scripts = catalogue::cut_off();
+    let site = Site::start(program, combination, patience)?;
+    let played = play(&site.route(), &scripts, Manner { patience, rng, is_hasty: false, stutter: None });
+    let difference = |sentence| Difference {
+        combination: *combination,
+        script: DELIVERY.to_owned(),
+        text: scripts.iter().map(Script::to_string).collect::<Vec<_>>().join(" | "),
+        sentence,
+    };
+    let outcomes = match played {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Ok(vec![difference(unplayable(&error))]),
+    };
+    let (mut sentences, report) = site.stop(scripts.len() as u64);
+    for (role, field) in [(Role::Client, "bytes_out"), (Role::Upstream, "bytes_to_upstream")] {
+        let came = |outcome: &[Outcome; 2]| outcome[role.index()].received + MEETING_LEN as u64;
+        let (came, passed) = (outcomes.iter().map(came).sum::<u64>(), report["totals"][field].as_u64());
+        if passed != Some(came) {
+            let passed = passed.map_or_else(|| "none".to_owned(), |passed| passed.to_string());
+            sentences
+                .push(format!("the {role}s got {came} bytes; the proxy says that it passed on {passed}"));
+        }
+    }
+    Ok(sentences.into_iter().map(difference).collect())
+}
+
+fn unplayable(error: &std::io::Error) -> String {
+    format!("no connection through the proxy: {}", sys::reason(error))
 }
 
 impl SelftestArgs {
@@ -197,9 +247,16 @@ impl SelftestArgs {
 }
 
 impl Results {
-    fn add(&mut self, combination: Combination, oracle: &Oracle, differences: Vec<Difference>) {
+    fn add(
+        &mut self,
+        combination: Combination,
+        oracle: &Oracle,
+        more: Option<&str>,
+        differences: Vec<Difference>,
+    ) {
         let oracle = oracle.part_for(&combination);
-        let names = oracle.scripts().iter().map(|script| script.name.clone()).collect();
+        let names = oracle.scripts().iter().map(|script| script.name.clone());
+        let names = names.chain(more.map(str::to_owned)).collect();
         self.played.push((combination, names));
         self.differences.extend(differences);
     }

@@ -88,8 +88,8 @@ impl Site {
         None
     }
 
-    /// Stops it, and compares its report with what was done; what doesn't fit, in words.
-    pub fn stop(mut self, sessions: u64) -> Vec<String> {
+    /// Stops it, and compares its report with what was done; what doesn't fit, in words, and the report.
+    pub fn stop(mut self, sessions: u64) -> (Vec<String>, Value) {
         // It may have ended already, which its exit status tells.
         let _ = kill_process(self.pid(), Signal::TERM);
         let mut complaints = Vec::new();
@@ -99,12 +99,13 @@ impl Site {
             None => complaints.push("the proxy didn't end".to_owned()),
         }
         let text = self.report.take().and_then(|report| report.join().ok()).unwrap_or_default();
-        match serde_json::from_str::<Value>(&text) {
-            Ok(report) => complaints.extend(misfits(&report, sessions)),
+        let report = serde_json::from_str::<Value>(&text);
+        match &report {
+            Ok(report) => complaints.extend(misfits(report, sessions)),
             Err(error) => complaints.push(format!("the proxy's report is none: {error}")),
         }
         complaints.extend(self.lines.try_iter().find(|line| line.contains("panic")));
-        complaints
+        (complaints, report.unwrap_or_default())
     }
 
     /// Its exit status.
