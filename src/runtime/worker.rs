@@ -21,6 +21,7 @@ use crate::{
     sys::{
         Errno, clock,
         epoll::{Epoll, Events, Readiness},
+        socket::Socket,
         usage,
     },
 };
@@ -498,6 +499,20 @@ impl<S: Service> Worker<S> {
             ends: recorder.ends.clone(),
             upstreams: recorder.upstreams.clone(),
             histograms: recorder.histograms(),
+        }
+    }
+}
+
+impl<S: Service> Drop for Worker<S> {
+    /// A service that panics is a defect, and takes its worker's sessions with it: by RST, since none of them is whole.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for token in self.table.tokens() {
+            if let Some(Session { link, .. }) = self.table.get_mut(token) {
+                link.halves().iter_mut().filter_map(|half| half.socket.take()).for_each(Socket::reset);
+            }
         }
     }
 }

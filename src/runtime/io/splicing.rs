@@ -57,10 +57,17 @@ impl Io<'_> {
 
     /// Writes until the pipe is empty or the socket says that it takes no more: a short splice says neither.
     pub(super) fn send_pipe(&mut self, side: Side, pipe: &mut Pipe) {
+        let mut is_first = true;
         while !pipe.is_empty() {
             let socket = self.link.half(side).socket.as_ref();
             match socket.map_or(Err(Errno::PIPE), |socket| socket.splice_from(pipe)) {
-                Ok(sent) => self.sent(side, sent, false),
+                Ok(sent) => {
+                    is_first = false;
+                    self.sent(side, sent, false);
+                }
+                // splice(2) sends piece by piece: the piece after the last that went may have taken the ECONNRESET,
+                // of which nothing was said. So this is no proof that a FIN came first.
+                Err(Errno::PIPE) if !is_first => return self.write_error(side, Errno::CONNRESET),
                 Err(Errno::AGAIN) => {
                     self.link.half(side).writable = false;
                     return self.sent(side, 0, true);

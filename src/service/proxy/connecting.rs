@@ -92,10 +92,10 @@ impl Proxy {
             let Some(upstream) = chosen.or_else(|| self.with_other_address(session)) else {
                 return self.pause(session, io, total_ns);
             };
-            session.attempts += 1;
             self.take(upstream, session);
             match self.connect(session.place, upstream, io) {
                 Ok(()) => {
+                    session.attempts += 1;
                     self.loads.add(io.worker(), self.route.first_upstream + upstream);
                     session.stage = Stage::Connecting;
                     session.connect_ns = io.now_ns().max(io.opened_ns());
@@ -104,12 +104,15 @@ impl Proxy {
                     );
                     return Turn::Keep;
                 }
+                // Another upstream would fail in the same way; nobody was asked, so this was no attempt.
+                Err(error) if is_ours(error) => {
+                    session.error = Some(error);
+                    io.recorder().counts.errors.other += 1;
+                    return self.pause(session, io, total_ns);
+                }
                 Err(error) => {
+                    session.attempts += 1;
                     self.count_failure(upstream, session, io, error);
-                    if is_ours(error) {
-                        // Another upstream would fail in the same way.
-                        return self.pause(session, io, total_ns);
-                    }
                 }
             }
         }
@@ -179,10 +182,6 @@ impl Proxy {
 
     fn count_failure(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>, error: Errno) {
         session.error = Some(error);
-        if is_ours(error) {
-            io.recorder().counts.errors.other += 1;
-            return;
-        }
         if self.resting.iter().all(|(resting, _)| *resting != upstream) {
             self.resting.push((upstream, io.now_ns().saturating_add(nanos(REST))));
         }
