@@ -120,6 +120,45 @@ fn dead_and_silent() {
     proxies.into_iter().for_each(Far::end);
 }
 
+/// A client that has forgotten its connection answers what comes with RST, and by `splice` the kernel sends in pieces:
+/// the reset may come between two of them, and is then told to nobody. It is a reset for the upstream all the same.
+#[test]
+fn rst_within_a_splice() {
+    const BULK: usize = 1_000_000;
+    let Some(net) = Net::new() else { return };
+    net.near.set("ipv4/tcp_wmem", "4096 4096 4096");
+    for_each(&Way::all(), |way| {
+        let ledger = Ledger::new();
+        let file = ledger.file();
+        let upstream = net.near.enter(|| listen(&format!("{NEAR}:0")));
+        let to = upstream.local_addr().expect("it is bound").to_string();
+        let serve = ["proxy", "--listen", "10.77.0.1:0", "--report", "json", "--upstream", &to];
+        let flags = [&serve[..], &way.arguments(), &Ledger::arguments(&file)].concat();
+        let proxy = Server::start_with(net.near.evenkeel(), &flags);
+        let target = Target::parse(&proxy.listening()[0]);
+        for _ in 0..3 {
+            let client = net.far.enter(|| Client::connect(&target));
+            let near = Client::accept(&upstream);
+            // Before it is a bulk stream nothing is spliced.
+            thread::scope(|scope| {
+                scope.spawn(|| near.send(&vec![b'x'; BULK]));
+                let mut buffer = vec![0; BULK];
+                let mut received = 0;
+                while received < BULK {
+                    received += client.receive(&mut buffer).expect("the stream goes on");
+                }
+            });
+            net.lose();
+            client.reset();
+            net.find();
+            // As much as it takes: the reset may come back before all is sent.
+            let _ = near.try_send(&vec![b'y'; 200_000]);
+            near.expect_reset();
+        }
+        Books::close(proxy, &ledger).assert_codes(&["cD"]);
+    });
+}
+
 /// Two namespaces, with a wire between them that can go dead without either noticing.
 struct Net {
     near: Namespace,
@@ -152,6 +191,11 @@ impl Net {
     /// The far end doesn't know its address any more: what is sent there is dropped, without an answer.
     fn lose(&self) {
         assert!(self.far.ip(&["address", "flush", "dev", "wire"]));
+    }
+
+    /// It knows it again.
+    fn find(&self) {
+        assert!(self.far.ip(&["address", "add", &format!("{FAR}/24"), "dev", "wire"]));
     }
 }
 
