@@ -107,10 +107,10 @@ pub fn command() -> Command {
                 ))
                 .arg(format()),
         )
-        .subcommand(SelftestArgs::augment_args(
-            Command::new("selftest")
+        .subcommand(
+            SelftestArgs::augment_args(Command::new("selftest"))
                 .about("Play scripted streams directly and through the proxy, and say where they differ"),
-        ))
+        )
         .subcommand(
             Command::new("completions")
                 .about("Print what completes commands and flags in a shell")

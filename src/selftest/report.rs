@@ -64,13 +64,13 @@ impl Results {
         for line in 0..lines {
             let heads: String = columns
                 .iter()
-                .map(|column| format!("{:>10}", column.split('/').nth(line).unwrap_or("")))
+                .map(|column| format!("{:>11}", column.split('/').nth(line).unwrap_or("")))
                 .collect();
             let _ = writeln!(text, "{:width$}{heads}", "");
         }
         for row in rows {
             let cells: String =
-                columns.iter().map(|column| format!("{:>10}", self.cell(row, column))).collect();
+                columns.iter().map(|column| format!("{:>11}", self.cell(row, column))).collect();
             let _ = writeln!(text, "{:width$}{cells}", if row.is_empty() { LEFT_BEHIND } else { row });
         }
         text

@@ -43,7 +43,7 @@ fn errors(report: &Report) -> Vec<String> {
         (errors.reset, "reset by peers"),
         (errors.timeout, "timed out"),
         (errors.fd_limit, "pauses at the descriptor limit (raise ulimit -n)"),
-        (errors.connect, "upstream connects failed"),
+        (errors.connect, "failed connects to upstreams"),
         (errors.other, "of other kinds"),
     ])
 }

@@ -179,7 +179,7 @@ worker  wakeups  spurious  switches      p50      p99      p50      p99
      1    456 k    <0.1 %     428 k   471 ns   301 µs  2.54 µs  77.8 µs
    all    960 k    <0.1 %     900 k   471 ns   301 µs  2.54 µs  77.8 µs
 
-Errors: 10 reset by peers, 4 timed out, 14 upstream connects failed.
+Errors: 10 reset by peers, 4 timed out, 14 failed connects to upstreams.
 Also counted: 400 accepts found the queue empty, 2 sessions missing from the
   ledger, longest accept queue 7.
 ";
