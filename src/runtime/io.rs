@@ -219,14 +219,16 @@ impl<'a> Io<'a> {
     /// Bytes that a side's peer has not acknowledged, as far as it is known that they may yet arrive; of a unix
     /// socket 0, as what it has taken can be read after its end too.
     pub fn unacknowledged(&mut self, side: Side) -> usize {
+        let in_flight = self.in_flight(side);
+        in_flight - usize::from(self.link.half(side).fin_sent && in_flight > 0)
+    }
+
+    /// The same, with a FIN counted as one.
+    fn in_flight(&mut self, side: Side) -> usize {
         let half = self.link.half(side);
-        if !half.is_alive() || half.failed {
-            return 0;
-        }
-        let sent = half.socket.as_ref().filter(|socket| !socket.is_unix());
-        let unacknowledged = sent.map_or(0, |socket| socket.unacknowledged());
-        // A FIN counts as one.
-        unacknowledged - usize::from(half.fin_sent && unacknowledged > 0)
+        let is_alive = half.is_alive() && !half.failed;
+        let tcp = half.socket.as_ref().filter(|socket| is_alive && !socket.is_unix());
+        tcp.map_or(0, |socket| socket.unacknowledged())
     }
 
     /// When the session was opened, in nanoseconds of the monotonic clock.

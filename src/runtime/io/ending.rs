@@ -141,15 +141,11 @@ impl Io<'_> {
         self.settle()
     }
 
-    /// Bytes that a side's peer has not got yet, unless it will never get them. What a unix socket has taken, its
-    /// peer can read after the close too.
+    /// Bytes, and a FIN, that a side's peer has not got yet, unless it will never get them.
     fn undelivered(&mut self, side: Side) -> usize {
+        let in_flight = self.in_flight(side);
         let half = self.link.half(side);
-        if !half.is_alive() || half.failed {
-            return 0;
-        }
-        let sent = half.socket.as_ref().filter(|socket| !socket.is_unix());
-        half.backlog.as_ref().map_or(0, |backlog| backlog.len())
-            + sent.map_or(0, |socket| socket.unacknowledged())
+        let is_alive = half.is_alive() && !half.failed;
+        in_flight + half.backlog.as_ref().filter(|_| is_alive).map_or(0, |backlog| backlog.len())
     }
 }
