@@ -355,6 +355,20 @@ fn without_stdout(arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).expect("stderr is text")
 }
 
+#[test]
+fn a_source_that_no_upstream_can_be_reached_from() {
+    let proxy = "proxy --listen 127.0.0.1:0 --upstream 127.0.0.1:9 --source";
+    for (source, says) in [
+        (
+            "203.0.113.9",
+            "cannot connect from 203.0.113.9: cannot assign requested address; name an address of this",
+        ),
+        ("::1", "cannot connect from ::1 to 127.0.0.1:9: one is IPv4, the other IPv6"),
+    ] {
+        assert_refused(&words(&format!("{proxy} {source}")), &[says]);
+    }
+}
+
 fn assert_refused(arguments: &[&str], says: &[&str]) {
     assert_refused_by(evenkeel(), arguments, says);
 }

@@ -107,11 +107,15 @@ fn the_drain_time_is_given_in_full() {
     const DRAIN: Duration = Duration::from_millis(150);
     for _ in 0..8 {
         let server = Server::start(&["--workers", "2", "--drain", "150ms"]);
-        let _unread = with_backlog(&server);
+        let (mut unread, _) = with_backlog(&server);
         let start = Instant::now();
         let report = server.report();
         assert!(start.elapsed() >= DRAIN, "cut off after {:?}", start.elapsed());
         assert_eq!(total(&report, "drain_cut"), 1);
+        // Bytes are missing, so it doesn't end as if it were whole.
+        unread.set_nonblocking(false).expect("a TCP socket");
+        let end = unread.read_to_end(&mut Vec::new()).expect_err("no end of a stream");
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
     }
 }
 
