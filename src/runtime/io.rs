@@ -380,9 +380,11 @@ impl<'a> Io<'a> {
         }
     }
 
-    fn flush_side(&mut self, side: Side) {
+    /// Writes what waits for a side, and a FIN behind it. Before each turn that is done anyway; a service has to ask for it
+    /// where a new upstream is to have what another didn't take.
+    pub fn flush_side(&mut self, side: Side) {
         self.heed_failure(side);
-        while self.link.is_backlogged(side) && self.link.half(side).writable {
+        while self.link.is_backlogged(side) && self.link.half(side).takes_bytes() {
             // Taken out for the call, as sending needs the rest of the session.
             let Some(mut backlog) = self.link.half(side).backlog.take() else { break };
             let is_left = match &mut *backlog {

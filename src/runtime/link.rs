@@ -245,6 +245,12 @@ impl Half {
         self.backlog.is_some() | self.failed | (self.fin_wanted & !self.fin_sent)
     }
 
+    /// Whether bytes may be sent right now.
+    #[inline]
+    pub fn takes_bytes(&self) -> bool {
+        self.writable && self.is_alive()
+    }
+
     /// Whether bytes can still be sent to the peer.
     #[inline]
     pub fn is_alive(&self) -> bool {

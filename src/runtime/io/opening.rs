@@ -33,7 +33,9 @@ impl Io<'_> {
         self.disconnect();
         // Registered only from now on: before connect(2) a socket would be reported as hung up.
         let socket = Socket::connect(to, options)?;
-        *self.link.half(Side::Upstream) = Half::connecting(socket);
+        let kept = std::mem::replace(self.link.half(Side::Upstream), Half::absent());
+        let Half { backlog, fin_wanted, .. } = kept;
+        *self.link.half(Side::Upstream) = Half { backlog, fin_wanted, ..Half::connecting(socket) };
         Ok(())
     }
 
@@ -63,17 +65,16 @@ impl Io<'_> {
         Connection::Established
     }
 
-    /// Closes the upstream side, so that another can be tried. What the client sends meanwhile waits in the kernel.
+    /// Closes the upstream side, so that another can be tried. What the client sends meanwhile waits in the kernel;
+    /// what was written and has not gone out goes to the next one, and so does a FIN.
     pub fn disconnect(&mut self) {
         let half = std::mem::replace(self.link.half(Side::Upstream), Half::absent());
+        let Half { backlog, fin_wanted, .. } = half;
+        *self.link.half(Side::Upstream) = Half { backlog, fin_wanted, ..Half::absent() };
         if let Some(socket) = half.socket {
             // By RST, which leaves nothing behind: a socket that has met itself would be in TIME_WAIT on a port that
             // somebody else may want to listen on.
             socket.reset();
-        }
-        if let Some(backlog) = half.backlog {
-            self.cx.recorder.counts.bytes_undelivered += backlog.len() as u64;
-            backlog.discard(&mut self.cx.pool);
         }
     }
 

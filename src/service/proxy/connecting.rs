@@ -65,14 +65,19 @@ impl Proxy {
         let options = &self.route.options;
         let has_others = self.route.pool.upstreams.len() > 1 && session.attempts <= options.retries;
         let is_young = io.now_ns() < io.opened_ns().saturating_add(nanos(options.timeouts.connect_total));
-        let is_unused = session.read == [0; 2] && session.code().is_none();
+        // Nothing has come from it, and nothing of what was read for it has gone out.
+        let [from_client, from_upstream] = session.read;
+        let is_unused = from_upstream == 0 && from_client == io.backlog_len(Side::Upstream) as u64;
+        let is_unused = is_unused && session.code().is_none_or(|code| code.cause == Cause::ClientFin);
         has_others && is_young && is_unused && io.fault(Side::Upstream).is_none() && !io.is_dead(Side::Client)
     }
 
     /// Gives such a session to another upstream.
     pub(super) fn go_elsewhere(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        let kept = io.backlog_len(Side::Upstream) as u64;
         if let Some(upstream) = session.upstream() {
             io.recorder().disconnected(self.route.first_upstream + upstream);
+            io.recorder().undelivered(self.route.first_upstream + upstream, kept);
         }
         session.was_reset = true;
         self.failed(session, io, Errno::CONNRESET)
@@ -163,10 +168,14 @@ impl Proxy {
             return self.failed(session, io, Errno::CONNREFUSED);
         }
         session.stage = Stage::Forwarding;
+        let kept = session.read[Side::Client as usize];
         session.connect_ns = io.now_ns().saturating_sub(session.connect_ns).max(1);
         if let Some(upstream) = session.upstream() {
             io.recorder().connected(self.route.first_upstream + upstream, session.connect_ns);
+            // What another, that reset the session unused, didn't take.
+            io.recorder().passed(self.route.first_upstream + upstream, kept, 0);
         }
+        io.flush_side(Side::Upstream);
         self.touch(session, io);
         Turn::Keep
     }
