@@ -380,8 +380,8 @@ impl<'a> Io<'a> {
         }
     }
 
-    /// Writes what waits for a side, and a FIN behind it. Before each turn that is done anyway; a service has to ask for it
-    /// where a new upstream is to have what another didn't take.
+    /// Writes what waits for a side, and a FIN behind it. Before each turn that is done anyway; a service has to ask
+    /// for it where a new upstream is to have what another didn't take.
     pub fn flush_side(&mut self, side: Side) {
         self.heed_failure(side);
         while self.link.is_backlogged(side) && self.link.half(side).takes_bytes() {

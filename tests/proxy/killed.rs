@@ -103,7 +103,7 @@ fn explain(books: &Books, errors: &HashMap<SocketAddr, String>, killed: &str) {
         assert!(["UW", "UD", "uW", "uD", "uH"].contains(&code), "{error}: {line}");
         assert_eq!(line["upstream"], killed, "{error}: {line}");
         assert!(line["connect_ns"].as_u64().is_some(), "{error}: {line}");
-        // A stream that was ended in good order is a server's right, used or not; a reset before its use is not passed on.
+        // A stream that ends in good order is a server's right, used or not; a reset before its use isn't passed on.
         let is_ended = code.starts_with('U');
         assert!(
             is_ended || line["bytes_to_upstream"].as_u64() > Some(0),
