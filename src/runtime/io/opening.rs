@@ -2,10 +2,7 @@
 
 use super::Io;
 use crate::{
-    runtime::{
-        link::{Half, NEVER_NS},
-        token::Side,
-    },
+    runtime::{link::Half, token::Side},
     sys::{
         Errno,
         socket::{ConnectOptions, Remote, Socket},
@@ -87,10 +84,5 @@ impl Io<'_> {
     pub fn is_gone(&mut self, side: Side) -> bool {
         let half = self.link.half(side);
         half.failed && half.socket.as_ref().is_none_or(|socket| socket.unread() == 0)
-    }
-
-    /// Asks for no [`crate::Service::expire`] any more.
-    pub fn clear_deadline(&mut self) {
-        self.set_deadline_ns(NEVER_NS);
     }
 }
