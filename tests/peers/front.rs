@@ -15,6 +15,11 @@ pub struct Front {
 impl Front {
     /// A proxy before one upstream, with its ledger in a folder of the test's.
     pub fn start(listen: &str, upstream: &str, forward: &str, dir: &TempDir) -> Self {
+        Self::start_with(listen, upstream, forward, dir, &[])
+    }
+
+    /// The same, with flags of the test's own.
+    pub fn start_with(listen: &str, upstream: &str, forward: &str, dir: &TempDir, more: &[&str]) -> Self {
         let ledger = dir.file("ledger");
         let arguments = [
             ["proxy", "--quiet"],
@@ -25,7 +30,8 @@ impl Front {
             ["--log-format", "json"],
             ["--report", "json"],
         ];
-        Self { server: Server::start_with(evenkeel(), arguments.as_flattened()), ledger }
+        let arguments = [arguments.as_flattened(), more].concat();
+        Self { server: Server::start_with(evenkeel(), &arguments), ledger }
     }
 
     /// Where clients go to, as its ready line has it.
