@@ -21,7 +21,7 @@ const NS_PER_MS: f64 = 1e6;
 /// turns.record(2_000_000).unwrap();
 /// let text = hgrm::text(&turns);
 /// assert!(text.starts_with("       Value     Percentile TotalCount 1/(1-Percentile)\n\n"));
-/// assert!(text.contains("\n       2.015 1.000000000000          1\n#[Mean    =        2.007, "));
+/// assert!(text.contains("\n       2.007 1.000000000000          1\n#[Mean    =        2.003, "));
 /// ```
 pub fn text(histogram: &Histogram<u64>) -> String {
     let mut text =

@@ -36,7 +36,7 @@ const MAX_DIVISOR: f64 = 1e6;
 /// let mut log = Writer::new(Vec::new(), UNIX_EPOCH + Duration::from_secs(1_767_225_600)).unwrap();
 /// log.write(Some("turn"), 0.0, 1.0, &turns).unwrap();
 /// let text = String::from_utf8(log.into_inner()).unwrap();
-/// assert!(text.lines().last().unwrap().starts_with("Tag=turn,0.000,1.000,2.015,HISTFAAA"));
+/// assert!(text.lines().last().unwrap().starts_with("Tag=turn,0.000,1.000,2.007,HISTFAAA"));
 /// ```
 pub struct Writer<W> {
     out: W,
