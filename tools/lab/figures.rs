@@ -122,9 +122,7 @@ impl Figures {
             self.put("connect_p99_ns", of(&connect, 0.99));
             self.put("connect_max_ns", connect.max() as f64);
         }
-        for (name, value) in &client.figures {
-            self.put(name, *value);
-        }
+        self.put("stalls", client.stalls.map(|stalls| stalls as f64));
         Ok(())
     }
 
@@ -145,7 +143,10 @@ impl Figures {
         self.put("achieved_share", offered.map(|offered| client.rate_per_s / offered));
         self.put("p99_sliced_ns", client.slices.as_ref().and_then(p99_sliced_ns));
         self.put("worker_p99_max_over_min", worker_p99_max_over_min(&client.by_worker));
-        self.put("variance_between_workers", client.by_connection.as_ref().and_then(variance_between_workers));
+        self.put(
+            "variance_between_workers",
+            client.by_connection.as_ref().and_then(variance_between_workers),
+        );
     }
 
     /// The client's other two histograms, without which response times say little.
@@ -196,7 +197,8 @@ fn worker_p99_max_over_min(by_worker: &[Served]) -> Option<f64> {
 /// 1, your latency is your worker.
 fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     let known = connections.worker.iter().zip(&connections.p99_ns);
-    let known: Vec<(usize, f64)> = known.filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64))).collect();
+    let known: Vec<(usize, f64)> =
+        known.filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64))).collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let all: Vec<f64> = known.iter().map(|(_, p99)| *p99).collect();
     let mut workers: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -208,8 +210,7 @@ fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     }
     let centre = mean(&all);
     let total: f64 = all.iter().map(|p99| (p99 - centre).powi(2)).sum();
-    let between: f64 =
-        workers.values().map(|own| own.len() as f64 * (mean(own) - centre).powi(2)).sum();
+    let between: f64 = workers.values().map(|own| own.len() as f64 * (mean(own) - centre).powi(2)).sum();
     (total > 0.0).then(|| between / total)
 }
 

@@ -21,6 +21,7 @@ use super::mode::Mode;
 
 pub use file::{open, parse};
 pub use suite::{Part, Suite};
+pub use values::meant;
 
 /// The scenarios that the lab brings along, in the order in which they are listed and shown.
 const EMBEDDED: &[(&str, &str)] =
@@ -185,6 +186,19 @@ impl Scenario {
         self.modes.first().expect("a scenario has at least one mode")
     }
 
+    /// Puts it to these modes instead of its own.
+    ///
+    /// # Errors
+    /// A sentence, where one of them names a variant that it hasn't got.
+    pub fn put_to(&mut self, modes: &[Mode]) -> Result<(), String> {
+        let missing = modes.iter().filter_map(|mode| mode.variant.as_deref());
+        if let Some(missing) = missing.into_iter().find(|name| self.variant(Some(name)).is_none()) {
+            return Err(format!("{} has no variant '{missing}': see evenkeel-lab list", self.name));
+        }
+        self.modes = modes.to_vec();
+        Ok(())
+    }
+
     /// Whether messages are measured.
     pub fn has_load(&self) -> bool {
         !self.client.flags.iter().any(|flag| flag == "--connect-only")
@@ -237,6 +251,10 @@ impl Group {
         ("load", Self::Load),
         ("self-test", Self::SelfTest),
     ];
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.into_iter().map(|(_, group)| group)
+    }
 
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, group)| *group == self).map_or("", |(name, _)| name)
