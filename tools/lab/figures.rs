@@ -68,7 +68,7 @@ impl Figures {
     /// A figure, if there is one and it is a number.
     pub fn put(&mut self, name: &str, value: impl Into<Option<f64>>) {
         if let Some(value) = value.into().filter(|value| value.is_finite()) {
-            self.0.insert(name.to_owned(), value);
+            self.0.insert(name.to_owned(), rounded(value));
         }
     }
 
@@ -212,6 +212,11 @@ fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     let total: f64 = all.iter().map(|p99| (p99 - centre).powi(2)).sum();
     let between: f64 = workers.values().map(|own| own.len() as f64 * (mean(own) - centre).powi(2)).sum();
     (total > 0.0).then(|| between / total)
+}
+
+/// To six significant digits, which is more than any figure here is worth.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 fn of(histogram: &Histogram<u64>, q: f64) -> Option<f64> {
