@@ -4,6 +4,7 @@
 //! that shares no code with it.
 #![cfg(feature = "tools")]
 
+mod detail;
 mod interrupt;
 
 use std::{

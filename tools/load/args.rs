@@ -68,6 +68,12 @@ pub struct Args {
     /// Don't compare the bytes that come back, only count them.
     #[arg(long)]
     pub no_verify: bool,
+    /// Also tell what was due, answered and open in each slice of the run, such as 100ms.
+    #[arg(long, value_name = "TIME", value_parser = units::duration_above_zero)]
+    pub slices: Option<Duration>,
+    /// Also tell of each connection: its worker, its messages, how long they took.
+    #[arg(long)]
+    pub per_connection: bool,
     /// Print the report as one line of JSON.
     #[arg(long)]
     pub json: bool,

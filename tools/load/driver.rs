@@ -145,7 +145,7 @@ impl<'a> Driver<'a> {
             unsettled: connections,
             connecting: 0,
             expiry_ns: 0,
-            tally: Tally::new(plan.is_open_loop()),
+            tally: Tally::new(plan, gate.made_ns(), connections),
             answered: 0,
             answered_last_ns: 0,
             woke_ns: clock::now_ns(),
@@ -173,6 +173,7 @@ impl<'a> Driver<'a> {
                 self.drain();
             }
         }
+        self.tally.end_ns = clock::now_ns();
         self.tally
     }
 
@@ -201,6 +202,7 @@ impl<'a> Driver<'a> {
 
     /// The load: the warm-up, then the measured window.
     fn drive(&mut self, start_ns: u64) {
+        let start_ns = self.await_start(start_ns);
         self.timeline = Timeline::new(self.plan, start_ns);
         self.answered_last_ns = start_ns;
         if let Load::Open { rate_per_s, arrivals, .. } = self.plan.load {
@@ -222,6 +224,16 @@ impl<'a> Driver<'a> {
         self.tally.cpu_ns = cpu_ns - cpu_from_ns.unwrap_or(cpu_ns);
     }
 
+    /// When the load starts: where slices are told, so that the measured window begins with one of them.
+    fn await_start(&mut self, gate_ns: u64) -> u64 {
+        let Some(slices) = &self.tally.slices else { return gate_ns };
+        let start_ns = slices.boundary_from(gate_ns + self.plan.warmup_ns) - self.plan.warmup_ns;
+        while self.woke_ns < start_ns && self.interrupt.at_ns().is_none() {
+            self.step(start_ns);
+        }
+        start_ns
+    }
+
     /// Waits for the answers that are missing; what has none by then is given up.
     fn drain(&mut self) {
         let end_ns = match self.plan.end {
@@ -240,10 +252,10 @@ impl<'a> Driver<'a> {
             self.step(self.next_deadline_ns().min(limit_ns(self)));
         }
         let now_ns = clock::now_ns();
-        for connection in &mut self.connections {
+        for (slot, connection) in self.connections.iter_mut().enumerate() {
             connection.exchange.begin_all();
             for message in connection.exchange.lose_begun() {
-                self.tally.give_up(&self.timeline, connection.group, message, now_ns);
+                self.tally.give_up(&self.timeline, slot, connection.group, message, now_ns);
             }
         }
         let Timeline { counted_from_ns, end_ns } = self.timeline;

@@ -17,6 +17,7 @@
 //! `#[path = "…/load/mod.rs"] mod load;` and call [`main`].
 
 mod args;
+mod buckets;
 mod clock;
 mod connection;
 mod driver;
@@ -25,10 +26,12 @@ mod gate;
 mod interrupt;
 mod limits;
 mod pattern;
+mod places;
 mod plan;
 mod progress;
 mod report;
 mod schedule;
+mod slices;
 mod socket;
 mod tally;
 mod text;
@@ -103,7 +106,7 @@ fn run(plan: &Plan, interrupt: &Interrupt) -> Tally {
             })
             .collect();
         progress::show_until(plan, &gate, &live, || drivers.iter().all(|driver| driver.is_finished()));
-        let mut total = Tally::new(plan.is_open_loop());
+        let mut total = Tally::new(plan, gate.made_ns(), 0);
         for driver in drivers {
             match driver.join() {
                 Ok(Ok(tally)) => total.add(tally),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel::config::Address;
 
-use super::{args::Args, schedule::Arrivals, socket::Target};
+use super::{args::Args, places::PLACES_MAX, schedule::Arrivals, slices::SLICES_MAX, socket::Target};
 
 /// A run, decided.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub struct Plan {
     pub cores: Vec<usize>,
     /// What bytes and due times are drawn from.
     pub seed: u64,
+    /// How long a slice of the run over time is, where that is asked for.
+    pub slice_ns: Option<u64>,
+    /// Whether connections are told one by one.
+    pub per_connection: bool,
     /// Whether bytes are compared.
     pub verify: bool,
     /// How the report is printed.
@@ -94,6 +98,7 @@ impl Plan {
         if warmup > Self::DURATION_MAX || args.connect_spacing > Self::DURATION_MAX {
             return Err("a warm-up or a spacing of months is surely a slip: use seconds".to_owned());
         }
+        check_slices(&args, warmup)?;
         Ok(Self {
             target: Target::resolve(&args.address)?,
             address: args.address,
@@ -115,6 +120,8 @@ impl Plan {
             threads: args.threads,
             cores: args.cores.map(|cores| cores.0).unwrap_or_default(),
             seed: args.seed,
+            slice_ns: args.slices.map(nanos),
+            per_connection: args.per_connection,
             verify: !args.no_verify,
             json: args.json,
         })
@@ -135,6 +142,25 @@ impl Plan {
     pub fn core(&self, thread: usize) -> Option<usize> {
         self.cores.get(thread % self.cores.len().max(1)).copied()
     }
+}
+
+/// Whether what is told in detail stays within bounds.
+fn check_slices(args: &Args, warmup: Duration) -> Result<(), String> {
+    let run = warmup + if args.messages.is_some() { Duration::ZERO } else { args.duration };
+    let slices = args.slices.map_or(0, |slice| run.as_nanos() / slice.as_nanos());
+    if slices > u128::from(SLICES_MAX) {
+        return Err(format!(
+            "--slices cuts this run in {slices} and the most is {SLICES_MAX}: use longer slices"
+        ));
+    }
+    if args.per_connection && args.connections > PLACES_MAX {
+        return Err(format!(
+            "--per-connection tells of {PLACES_MAX} connections at most and {} are asked for: use fewer, or leave \
+             it out",
+            args.connections
+        ));
+    }
+    Ok(())
 }
 
 /// Nanoseconds of a duration that [`Plan::DURATION_MAX`] bounds.

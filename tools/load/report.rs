@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::{
     clock::SECOND_NS,
+    places::PlacesJson,
     plan::{End, Load, Plan},
+    slices::SlicesJson,
     tally::{Errors, Tally, histogram},
 };
 
@@ -57,6 +59,14 @@ pub struct Report {
     /// What each worker did, where connections are greeted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_worker: Option<Vec<Worker>>,
+    /// The run over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices: Option<SlicesJson>,
+    /// The connections one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_connection: Option<PlacesJson>,
+    /// Threads that shared the load.
+    threads: usize,
     /// The generator's own CPU time within the window, user and system.
     pub cpu_s: f64,
     /// The first failure, in words.
@@ -106,6 +116,9 @@ struct Config {
     cores: Vec<usize>,
     seed: u64,
     verify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices_s: Option<f64>,
+    per_connection: bool,
 }
 
 impl Report {
@@ -138,6 +151,11 @@ impl Report {
             connect_latency: nanos(&tally.connect),
             send_lag: nanos(&tally.lag),
             by_worker: plan.greet.then(|| Worker::all(&tally)),
+            slices: tally.slices.as_ref().map(|slices| {
+                SlicesJson::new(slices, tally.window_ns.unwrap_or((tally.end_ns, tally.end_ns)), tally.end_ns)
+            }),
+            by_connection: plan.per_connection.then(|| PlacesJson::new(&tally.places)),
+            threads: plan.threads,
             cpu_s: seconds(tally.cpu_ns),
             first_failure: tally.first_failure,
         }
@@ -212,6 +230,8 @@ impl Config {
             cores: plan.cores.clone(),
             seed: plan.seed,
             verify: plan.verify,
+            slices_s: plan.slice_ns.map(seconds),
+            per_connection: plan.per_connection,
         }
     }
 }

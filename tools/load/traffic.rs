@@ -274,7 +274,7 @@ impl Driver<'_> {
                 Ok((_, 0)) => return Err(Failure::Eof),
                 Ok((_, len)) => {
                     let now_ns = clock::now_ns();
-                    self.absorb(slot, len)?;
+                    self.absorb(slot, len, now_ns)?;
                     self.account(slot, now_ns);
                     if len < self.scratch.len() && !is_ending && self.is_drained(slot) {
                         return Ok(now_ns);
@@ -294,7 +294,7 @@ impl Driver<'_> {
     }
 
     /// Takes the greeting out of what was read, and compares the rest with what was sent.
-    fn absorb(&mut self, slot: usize, len: usize) -> Result<(), Failure> {
+    fn absorb(&mut self, slot: usize, len: usize, now_ns: u64) -> Result<(), Failure> {
         let connection = &mut self.connections[slot];
         let mut bytes = &self.scratch[..len];
         if self.plan.greet && !connection.greeting.is_whole() {
@@ -305,8 +305,7 @@ impl Driver<'_> {
                 if worker >= Options::WORKERS_MAX as u64 {
                     return Err(Failure::NoGreeting(worker));
                 }
-                connection.group = self.tally.group_of(worker);
-                self.tally.groups[connection.group].connections += 1;
+                connection.group = self.tally.greet(slot, worker, now_ns);
             }
         }
         let connection = &mut self.connections[slot];
@@ -329,7 +328,7 @@ impl Driver<'_> {
     fn account(&mut self, slot: usize, now_ns: u64) {
         let connection = &mut self.connections[slot];
         while let Some(message) = connection.exchange.take_answered(self.plan.size) {
-            self.tally.answer(&self.timeline, connection.group, message, now_ns);
+            self.tally.answer(&self.timeline, slot, connection.group, message, now_ns);
             self.pending -= 1;
             self.answered += 1;
             self.answered_last_ns = now_ns;
@@ -364,6 +363,9 @@ impl Driver<'_> {
     fn close(&mut self, slot: usize) {
         self.put(slot, Socket::Closed);
         let connection = &mut self.connections[slot];
+        if connection.group != UNGREETED {
+            self.tally.part(std::mem::replace(&mut connection.group, UNGREETED), clock::now_ns());
+        }
         connection.generation = connection.generation.wrapping_add(1);
         if !self.plan.is_open_loop() {
             connection.exchange.begin_all();
