@@ -6,6 +6,7 @@
 
 mod detail;
 mod interrupt;
+mod shapes;
 
 use std::{
     env,

@@ -3,15 +3,17 @@
 //!
 //! ```text
 //!   args ──▶ plan ──▶ driver (one a thread, nothing shared) ──▶ tally ──▶ report ──▶ JSON or text
-//!                       │ schedule   when messages are due (open loop)
+//!                       │ schedule   when messages are due (open loop), shape whose turn it is
 //!                       │ exchange   the messages of one connection: due, sent, answered
 //!                       │ pattern    the bytes, and the check
+//!                       │ reading    how fast a slow reader reads
+//!                       ├ waiter     events, and a timer
 //!                       └ socket     connect, send, receive
 //! ```
 //!
 //! Each thread owns its connections and one epoll instance, and adds up in a tally of its own; tallies are
-//! merged when all is over. A signal puts that moment forward (`interrupt`). `schedule`, `exchange`, `pattern`
-//! and `timeline` neither do I/O nor read a clock.
+//! merged when all is over. A signal puts that moment forward (`interrupt`). `schedule`, `shape`, `exchange`,
+//! `reading`, `pattern`, `timeline` and what tallies are made of neither do I/O nor read a clock.
 //!
 //! The folder is a module, so that the lab can carry the generator inside itself: both programs say
 //! `#[path = "…/load/mod.rs"] mod load;` and call [`main`].
@@ -29,14 +31,18 @@ mod pattern;
 mod places;
 mod plan;
 mod progress;
+mod reading;
 mod report;
 mod schedule;
+mod shape;
 mod slices;
 mod socket;
+mod source;
 mod tally;
 mod text;
 mod timeline;
 mod traffic;
+mod waiter;
 
 use std::{
     ffi::OsString,

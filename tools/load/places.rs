@@ -81,7 +81,9 @@ mod tests {
     #[test]
     fn a_place_has_a_worker_while_it_has_only_one() {
         let mut places = vec![Place::default(); 3];
-        [(1, 7), (1, 7), (2, 7), (2, 8), (2, 7)].map(|(place, worker)| places[place].greeted(worker));
+        [(1, 7), (1, 7), (2, 7), (2, 8), (2, 7)]
+            .into_iter()
+            .for_each(|(place, worker)| places[place].greeted(worker));
         assert_eq!(PlacesJson::new(&places).worker, [None, Some(7), None]);
     }
 

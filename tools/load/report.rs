@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     clock::SECOND_NS,
     places::PlacesJson,
-    plan::{End, Load, Plan},
+    plan::{Close, End, Load, Plan},
     slices::SlicesJson,
     tally::{Errors, Tally, histogram},
 };
@@ -100,7 +100,7 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arrivals: Option<&'static str>,
+    arrivals: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spin: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +111,18 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     churn: Option<u64>,
     greet: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close: Option<&'static str>,
+    shape: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_rate: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_chunk: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    hold: bool,
     connect_spacing_s: f64,
     threads: usize,
     cores: Vec<usize>,
@@ -218,13 +230,23 @@ impl Config {
             size: plan.size,
             pipeline,
             rate: open.map(|(rate_per_s, ..)| rate_per_s),
-            arrivals: open.map(|(_, arrivals, _)| arrivals.name()),
+            arrivals: open.map(|(_, arrivals, _)| arrivals.to_string()),
             spin: open.map(|(.., spin)| spin),
             duration_s,
             messages,
             warmup_s: seconds(plan.warmup_ns),
             churn: plan.churn,
             greet: plan.greet,
+            close: plan.churn.map(|_| match plan.close {
+                Close::Fin => "fin",
+                Close::Rst => "rst",
+            }),
+            shape: plan.shape.to_string(),
+            think_s: plan.think_ns.map(seconds),
+            read_rate: plan.read_rate,
+            write_chunk: Some(plan.write_chunk).filter(|&chunk| chunk != u64::MAX),
+            source: plan.source.map(|source| source.to_string()),
+            hold: plan.hold,
             connect_spacing_s: seconds(plan.spacing_ns),
             threads: plan.threads,
             cores: plan.cores.clone(),
