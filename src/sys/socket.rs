@@ -16,7 +16,7 @@ use rustix::{
     pipe::{SpliceFlags, splice},
 };
 
-use super::{Errno, epoll::Source, pipe::Pipe};
+use super::{Errno, epoll::Source, pipe::Pipe, timestamp};
 
 /// A connection. It can't be duplicated, so dropping it closes the connection and takes it out of epoll.
 #[derive(Debug)]
@@ -144,6 +144,14 @@ impl Socket {
     #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         retry(|| recv(&self.fd, &mut *buffer, RecvFlags::empty()).map(|(len, _)| len))
+    }
+
+    /// The same, and says when the kernel received the last of it: see [`timestamp::receive`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_stamped(&self, buffer: &mut [u8]) -> Result<(usize, Option<u64>), Errno> {
+        timestamp::receive(&self.fd, buffer)
     }
 
     /// Writes what there is room for, without SIGPIPE.
