@@ -6,6 +6,7 @@
 
 mod detail;
 mod interrupt;
+mod records;
 mod shapes;
 
 use std::{
@@ -247,7 +248,7 @@ fn wrong_flags_exit_with_2_and_one_line() {
         "--threads 3 --connections 2",
         "--cores 60000",
         "--connections 900000",
-        "--hlog x",
+        "--hlog no/such/folder/x",
         "--nonsense",
         "extra",
     ] {

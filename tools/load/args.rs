@@ -1,6 +1,6 @@
 //! The command line: what was typed, checked flag by flag. What it means is in `plan`.
 
-use std::{ffi::OsString, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use evenkeel::{
@@ -101,6 +101,12 @@ pub struct Args {
     /// Also tell of each connection: its worker, its messages, how long they took.
     #[arg(long)]
     pub per_connection: bool,
+    /// Also tell how long what came back lay in the kernel before it was read, by its receive stamps.
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Write an HdrHistogram interval log, a row a second of each of resp, svc, lag, connect (and resp.w0 …).
+    #[arg(long, value_name = "PATH")]
+    pub hlog: Option<PathBuf>,
     /// Print the report as one line of JSON.
     #[arg(long)]
     pub json: bool,
@@ -246,7 +252,7 @@ mod tests {
             "--source 127.0.0.1/40",
             "--hold",
             "--slices 0",
-            "--hlog x",
+            "--hlog",
             "7000",
         ] {
             let message = parsed(flags).unwrap_err();

@@ -19,6 +19,7 @@ use super::{
     connection::{Alarm, Connection, Token},
     gate::Gate,
     interrupt::Interrupt,
+    intervals::Parts,
     pattern::Pattern,
     plan::{End, Load, Plan},
     schedule::Schedule,
@@ -89,6 +90,9 @@ pub struct Driver<'a> {
     /// When to look again for connections that take too long.
     expiry_ns: u64,
     pub(super) tally: Tally,
+    parts: Parts,
+    /// Connections that were established.
+    pub(super) opened: u64,
     /// Messages answered, those of the warm-up included.
     pub(super) answered: u64,
     /// When the last of them was.
@@ -109,6 +113,7 @@ impl<'a> Driver<'a> {
         interrupt: &'a Interrupt,
         live: &'a Live,
         thread: usize,
+        parts: Parts,
     ) -> io::Result<Self> {
         let waiter = Waiter::new(EVENTS_MAX).inspect_err(|_| {
             gate.pass(0);
@@ -141,14 +146,16 @@ impl<'a> Driver<'a> {
             connecting: 0,
             expiry_ns: 0,
             tally: Tally::new(plan, gate.made_ns(), connections),
+            parts,
+            opened: 0,
             answered: 0,
             answered_last_ns: 0,
             woke_ns: clock::now_ns(),
         })
     }
 
-    /// Does everything; what is left is what was seen.
-    pub fn run(mut self) -> Tally {
+    /// Does everything, and hands out what was seen.
+    pub fn run(mut self) {
         if let Some(core) = self.plan.core(self.thread) {
             // `limits` has checked that the core may be used; unpinned, the run is still right.
             topology::pin(core);
@@ -157,7 +164,7 @@ impl<'a> Driver<'a> {
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let opening_ns = clock::now_ns();
         self.open_all(opening_ns);
-        let start_ns = self.gate.pass(self.tally.opened);
+        let start_ns = self.gate.pass(self.opened);
         match (self.plan.load, start_ns) {
             (Load::ConnectOnly, _) | (_, None) => {
                 self.tally.window_ns = Some((opening_ns, start_ns.unwrap_or(self.woke_ns)));
@@ -172,7 +179,7 @@ impl<'a> Driver<'a> {
             }
         }
         self.tally.end_ns = clock::now_ns();
-        self.tally
+        self.parts.end(self.tally);
     }
 
     /// Opens each connection once, and waits until it's there or has failed.
@@ -341,6 +348,9 @@ impl<'a> Driver<'a> {
     fn step(&mut self, deadline_ns: u64) {
         self.waiter.wait(deadline_ns, self.precision());
         self.woke_ns = clock::now_ns();
+        if self.woke_ns >= self.parts.due_ns {
+            self.parts.hand_out(&mut self.tally, self.woke_ns);
+        }
         for index in 0..self.waiter.events_len() {
             if let Some((data, flags)) = self.waiter.event(index) {
                 self.turn(Token::from_u64(data), flags);

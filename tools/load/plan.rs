@@ -1,6 +1,6 @@
 //! What a run is to do: the command line with its defaults decided and its address resolved.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use evenkeel::config::Address;
@@ -57,6 +57,10 @@ pub struct Plan {
     pub slice_ns: Option<u64>,
     /// Whether connections are told one by one.
     pub per_connection: bool,
+    /// Whether the kernel stamps what it receives.
+    pub timestamps: bool,
+    /// Where the interval log goes.
+    pub hlog: Option<PathBuf>,
     /// Whether bytes are compared.
     pub verify: bool,
     /// How the report is printed.
@@ -163,6 +167,8 @@ impl Plan {
             cores: args.cores.map(|cores| cores.0).unwrap_or_default(),
             seed: args.seed,
             slice_ns: args.slices.map(nanos),
+            timestamps: args.timestamps,
+            hlog: args.hlog,
             per_connection: args.per_connection,
             verify: !args.no_verify,
             json: args.json,
@@ -223,6 +229,9 @@ fn check_target(args: &Args, target: &Target) -> Result<(), String> {
         (None, Some(_)) => Err("--source is for TCP: a unix socket has no address to come from".to_owned()),
         (Some(to), Some(source)) if !source.suits(to) => {
             Err(format!("--source {source} and {to} are of different families: use addresses of one"))
+        }
+        (None, _) if args.timestamps => {
+            Err("--timestamps is for TCP: the kernel has no stamps for a unix stream".to_owned())
         }
         _ if to.is_none() && args.close == Close::Rst => {
             Err("--close rst is for TCP: a unix socket has no reset".to_owned())

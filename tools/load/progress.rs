@@ -21,7 +21,7 @@ use super::{
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows how far the run is until `is_over`; returns at once where nobody would see it.
-pub fn show_until(plan: &Plan, gate: &Gate, live: &[Live], is_over: impl Fn() -> bool) {
+pub fn show_until(plan: &Plan, gate: &Gate, live: &[Live], mut is_over: impl FnMut() -> bool) {
     if !io::stderr().is_terminal() {
         return;
     }

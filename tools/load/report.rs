@@ -8,7 +8,7 @@ use super::{
     places::PlacesJson,
     plan::{Close, End, Load, Plan},
     slices::SlicesJson,
-    tally::{Errors, Tally, histogram},
+    tally::{Errors, Tally},
 };
 
 /// An open loop fell short where it achieved less than this part of what was offered.
@@ -56,6 +56,12 @@ pub struct Report {
     pub connect_latency: HistogramJson,
     /// How late the generator itself was.
     pub send_lag: HistogramJson,
+    /// From the kernel's receive stamp to the read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_delay: Option<HistogramJson>,
+    /// Reads whose bytes had no stamp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unstamped: Option<u64>,
     /// What each worker did, where connections are greeted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_worker: Option<Vec<Worker>>,
@@ -131,6 +137,7 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     slices_s: Option<f64>,
     per_connection: bool,
+    timestamps: bool,
 }
 
 impl Report {
@@ -138,8 +145,7 @@ impl Report {
     pub fn new(plan: &Plan, started: String, tally: Tally) -> Self {
         let duration_s = tally.window_ns.map_or(0.0, |(from_ns, until_ns)| seconds(until_ns - from_ns));
         let per_s = |count: u64| if duration_s > 0.0 { count as f64 / duration_s } else { 0.0 };
-        let mut latency = histogram();
-        tally.groups.iter().for_each(|group| latency += &group.latency);
+        let latency = tally.latency();
         let messages = tally.groups.iter().map(|group| group.messages).sum();
         let is_open_loop = plan.is_open_loop();
         Self {
@@ -162,6 +168,8 @@ impl Report {
             latency: nanos(&latency),
             connect_latency: nanos(&tally.connect),
             send_lag: nanos(&tally.lag),
+            receive_delay: tally.stamps.as_ref().map(|stamps| nanos(&stamps.delay)),
+            unstamped: tally.stamps.as_ref().map(|stamps| stamps.unstamped),
             by_worker: plan.greet.then(|| Worker::all(&tally)),
             slices: tally.slices.as_ref().map(|slices| {
                 SlicesJson::new(slices, tally.window_ns.unwrap_or((tally.end_ns, tally.end_ns)), tally.end_ns)
@@ -254,6 +262,7 @@ impl Config {
             verify: plan.verify,
             slices_s: plan.slice_ns.map(seconds),
             per_connection: plan.per_connection,
+            timestamps: plan.timestamps,
         }
     }
 }

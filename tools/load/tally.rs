@@ -29,6 +29,8 @@ pub struct Tally {
     pub connect: Histogram<u64>,
     /// How late the generator turned to a message.
     pub lag: Histogram<u64>,
+    /// What the kernel's stamps tell, where they were asked for.
+    pub stamps: Option<Stamps>,
     /// The run over time, where it was asked for.
     pub slices: Option<Slices>,
     /// The connections one by one, by their slot; empty where they weren't asked for.
@@ -72,6 +74,14 @@ pub struct Group {
     pub latency: Histogram<u64>,
 }
 
+/// What the kernel's receive stamps tell of the reads in the measured window.
+pub struct Stamps {
+    /// From the stamp to the read.
+    pub delay: Histogram<u64>,
+    /// Reads whose bytes had none.
+    pub unstamped: u64,
+}
+
 /// The group of connections that told no worker.
 pub const UNGREETED: usize = 0;
 
@@ -84,22 +94,84 @@ impl Tally {
     /// An empty one, of a thread with this many places for connections. The run's first moment is `origin_ns`.
     pub fn new(plan: &Plan, origin_ns: u64, places: usize) -> Self {
         Self {
+            service: plan.is_open_loop().then(histogram),
+            stamps: plan.timestamps.then(Stamps::new),
+            slices: plan.slice_ns.map(|slice_ns| Slices::new(slice_ns, origin_ns)),
+            places: vec![Place::default(); if plan.per_connection { places } else { 0 }],
+            ..Self::empty()
+        }
+    }
+
+    /// An empty one that keeps nothing that has to be asked for.
+    pub fn empty() -> Self {
+        Self {
             sent: 0,
             lost: 0,
             answered_in_window: 0,
             opened: 0,
             errors: Errors::default(),
             groups: vec![Group::new(None)],
-            service: plan.is_open_loop().then(histogram),
+            service: None,
             connect: histogram(),
             lag: histogram(),
-            slices: plan.slice_ns.map(|slice_ns| Slices::new(slice_ns, origin_ns)),
-            places: vec![Place::default(); if plan.per_connection { places } else { 0 }],
+            stamps: None,
+            slices: None,
+            places: Vec::new(),
             cpu_ns: 0,
             window_ns: None,
             end_ns: 0,
             interrupted: false,
             first_failure: None,
+        }
+    }
+
+    /// Hands out what was counted and recorded so far, and goes on from nothing. What is told of the run as a whole
+    /// stays: the run over time, the connections one by one, how it ended.
+    pub fn take(&mut self) -> Self {
+        let next = Self {
+            groups: self.groups.iter().map(|group| Group::new(group.worker)).collect(),
+            service: self.service.is_some().then(histogram),
+            stamps: self.stamps.is_some().then(Stamps::new),
+            slices: self.slices.take(),
+            places: std::mem::take(&mut self.places),
+            window_ns: self.window_ns.take(),
+            interrupted: self.interrupted,
+            first_failure: self.first_failure.take(),
+            ..Self::empty()
+        };
+        std::mem::replace(self, next)
+    }
+
+    /// Each histogram by the tag that it has in an interval log.
+    pub fn for_each_histogram(&self, mut see: impl FnMut(&str, &Histogram<u64>)) {
+        let latency = self.latency();
+        see("resp", &latency);
+        for group in &self.groups {
+            if let Some(worker) = group.worker {
+                see(&format!("resp.w{worker}"), &group.latency);
+            }
+        }
+        see("svc", self.service.as_ref().unwrap_or(&latency));
+        see("lag", &self.lag);
+        see("connect", &self.connect);
+        if let Some(stamps) = &self.stamps {
+            see("receive", &stamps.delay);
+        }
+    }
+
+    /// The latency of all messages.
+    pub fn latency(&self) -> Histogram<u64> {
+        let mut latency = histogram();
+        self.groups.iter().for_each(|group| latency += &group.latency);
+        latency
+    }
+
+    /// Bytes were read at `now_ns` that the kernel had stamped so long before, or not at all.
+    pub fn receive(&mut self, timeline: &Timeline, now_ns: u64, delay_ns: Option<u64>) {
+        let Some(stamps) = self.stamps.as_mut().filter(|_| timeline.measures(now_ns)) else { return };
+        match delay_ns {
+            Some(delay_ns) => stamps.delay.saturating_record(delay_ns),
+            None => stamps.unstamped += 1,
         }
     }
 
@@ -205,10 +277,15 @@ impl Tally {
         if let (Some(service), Some(other)) = (&mut self.service, other.service) {
             *service += other;
         }
+        if let (Some(stamps), Some(other)) = (&mut self.stamps, other.stamps) {
+            stamps.delay += other.delay;
+            stamps.unstamped += other.unstamped;
+        }
         self.connect += other.connect;
         self.lag += other.lag;
-        if let (Some(slices), Some(other)) = (&mut self.slices, &other.slices) {
-            slices.add(other);
+        match (&mut self.slices, other.slices) {
+            (Some(slices), Some(other)) => slices.add(&other),
+            (own, other) => *own = own.take().or(other),
         }
         self.places.extend(other.places);
         self.cpu_ns += other.cpu_ns;
@@ -219,6 +296,12 @@ impl Tally {
         self.end_ns = self.end_ns.max(other.end_ns);
         self.interrupted |= other.interrupted;
         self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+}
+
+impl Stamps {
+    fn new() -> Self {
+        Self { delay: histogram(), unstamped: 0 }
     }
 }
 

@@ -13,7 +13,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send, sockopt},
 };
 
-use evenkeel::config::Options;
+use evenkeel::{config::Options, sys::timestamp};
 
 use super::{
     clock,
@@ -233,6 +233,10 @@ impl Driver<'_> {
     /// be reported as hung up.
     fn registered(&mut self, slot: usize, socket: OwnedFd, then: impl FnOnce(&mut Self, OwnedFd)) {
         let token = Token { slot: slot as u32, generation: self.connections[slot].generation };
+        if self.plan.timestamps {
+            // Cannot fail on a socket; if it did, what it brings would be counted as unstamped.
+            let _ = timestamp::enable(&socket);
+        }
         // A TCP socket reports room only after it had none. A unix socket reports it after each read of the
         // peer, a wakeup a message for nothing, so it's asked only where it is needed.
         let out = if self.plan.target.is_unix() { EventFlags::empty() } else { EventFlags::OUT };
@@ -297,6 +301,7 @@ impl Driver<'_> {
     }
 
     fn established(&mut self, slot: usize, socket: OwnedFd) {
+        self.opened += 1;
         self.tally.opened += 1;
         self.tally.connect.saturating_record(clock::now_ns() - self.connections[slot].connect_ns);
         self.put(slot, Socket::Open(socket));
@@ -313,10 +318,20 @@ impl Driver<'_> {
             if len_max == 0 {
                 return Ok(clock::now_ns());
             }
-            match recv(socket, &mut self.scratch[..len_max], RecvFlags::empty()) {
-                Ok((_, 0)) => return Err(Failure::Eof),
-                Ok((_, len)) => {
+            let buffer = &mut self.scratch[..len_max];
+            let received = match self.plan.timestamps {
+                false => recv(socket, buffer, RecvFlags::empty()).map(|(_, len)| (len, None)),
+                true => timestamp::receive(socket, buffer),
+            };
+            match received {
+                Ok((0, _)) => return Err(Failure::Eof),
+                Ok((len, stamp_ns)) => {
                     let now_ns = clock::now_ns();
+                    if self.plan.timestamps {
+                        let delay_ns =
+                            stamp_ns.map(|stamp_ns| timestamp::realtime_ns().saturating_sub(stamp_ns));
+                        self.tally.receive(&self.timeline, now_ns, delay_ns);
+                    }
                     self.absorb(slot, len, now_ns)?;
                     self.account(slot, now_ns);
                     if let Some(rate_per_s) = self.plan.read_rate {
