@@ -2,7 +2,7 @@
 //!
 //! Workers record into structs of their own (`counts`, `tally`); a report is made from copies
 //! (`snapshot`) by whoever asked, and says how evenly work was spread (`balance`) beside what chance would
-//! have done (`chance`). The close ledger tells of each proxied session how it ended (`ledger`). Nothing here
+//! have done (`chance`). Pages with charts are drawn with `page`. The close ledger tells of each proxied session how it ended (`ledger`). Nothing here
 //! is shared between threads.
 
 pub mod balance;
@@ -10,6 +10,7 @@ pub mod chance;
 pub mod counts;
 pub mod histograms;
 pub mod ledger;
+pub mod page;
 pub mod recorder;
 pub mod report;
 pub mod snapshot;
