@@ -9,7 +9,8 @@ use crate::{
     service::{Kind, Spec},
 };
 
-/// Reads a file, resolves every name in it, and sees whether its ledger could be written. A summary of what would be served.
+/// Reads a file, resolves every name in it, and sees whether its ledger could be written.
+/// A summary of what would be served.
 ///
 /// # Errors
 /// What is wrong with it.
