@@ -1,8 +1,8 @@
 //! A histogram as a table of percentiles: the `.hgrm` text that HdrHistogram's plotters read.
 //!
-//! Rows and layout are those of `AbstractHistogram.outputPercentileDistribution` with five ticks per half distance, byte
-//! for byte for a histogram of three significant digits: plotters take it apart by columns. (Java writes as many
-//! decimals as there are digits; here there are never fewer than three, or microseconds could not be told apart.)
+//! Rows and layout are those of `AbstractHistogram.outputPercentileDistribution` with five ticks per half distance,
+//! byte for byte for a histogram of three significant digits: plotters take it apart by columns. (Java writes as
+//! many decimals as there are digits; here there are never fewer than three, or microseconds would all be alike.)
 
 use std::fmt::Write as _;
 

@@ -59,6 +59,9 @@ fn an_interval_log_is_read_as_it_was_meant() {
     }
 }
 
+/// Draws a value.
+type Draw = fn(&mut fastrand::Rng) -> u64;
+
 /// Byte for byte, for histograms of three significant digits.
 #[test]
 #[ignore = "needs Java and its HdrHistogram installed; run by .ci/run"]
@@ -66,7 +69,7 @@ fn a_percentile_table_is_the_one_that_java_writes() {
     let folder = TempDir::new();
     let log = folder.file("made.hlog");
     let mut random = fastrand::Rng::with_seed(7);
-    let shapes: [(&str, usize, fn(&mut fastrand::Rng) -> u64); 5] = [
+    let shapes: [(&str, usize, Draw); 5] = [
         ("none", 0, |_| 0),
         ("one", 1, |_| 2_000_000),
         ("even", 3_224, |random| random.u64(1..100) * 1_000_000),
