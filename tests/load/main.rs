@@ -4,7 +4,9 @@
 //! that shares no code with it.
 #![cfg(feature = "tools")]
 
+mod detail;
 mod interrupt;
+mod shapes;
 
 use std::{
     env,

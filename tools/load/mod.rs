@@ -3,20 +3,23 @@
 //!
 //! ```text
 //!   args ──▶ plan ──▶ driver (one a thread, nothing shared) ──▶ tally ──▶ report ──▶ JSON or text
-//!                       │ schedule   when messages are due (open loop)
+//!                       │ schedule   when messages are due (open loop), shape whose turn it is
 //!                       │ exchange   the messages of one connection: due, sent, answered
 //!                       │ pattern    the bytes, and the check
+//!                       │ reading    how fast a slow reader reads
+//!                       ├ waiter     events, and a timer
 //!                       └ socket     connect, send, receive
 //! ```
 //!
 //! Each thread owns its connections and one epoll instance, and adds up in a tally of its own; tallies are
-//! merged when all is over. A signal puts that moment forward (`interrupt`). `schedule`, `exchange`, `pattern`
-//! and `timeline` neither do I/O nor read a clock.
+//! merged when all is over. A signal puts that moment forward (`interrupt`). `schedule`, `shape`, `exchange`,
+//! `reading`, `pattern`, `timeline` and what tallies are made of neither do I/O nor read a clock.
 //!
 //! The folder is a module, so that the lab can carry the generator inside itself: both programs say
 //! `#[path = "…/load/mod.rs"] mod load;` and call [`main`].
 
 mod args;
+mod buckets;
 mod clock;
 mod connection;
 mod driver;
@@ -25,15 +28,21 @@ mod gate;
 mod interrupt;
 mod limits;
 mod pattern;
+mod places;
 mod plan;
 mod progress;
+mod reading;
 mod report;
 mod schedule;
+mod shape;
+mod slices;
 mod socket;
+mod source;
 mod tally;
 mod text;
 mod timeline;
 mod traffic;
+mod waiter;
 
 use std::{
     ffi::OsString,
@@ -103,7 +112,7 @@ fn run(plan: &Plan, interrupt: &Interrupt) -> Tally {
             })
             .collect();
         progress::show_until(plan, &gate, &live, || drivers.iter().all(|driver| driver.is_finished()));
-        let mut total = Tally::new(plan.is_open_loop());
+        let mut total = Tally::new(plan, gate.made_ns(), 0);
         for driver in drivers {
             match driver.join() {
                 Ok(Ok(tally)) => total.add(tally),

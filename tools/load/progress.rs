@@ -44,6 +44,9 @@ pub fn show_until(plan: &Plan, gate: &Gate, live: &[Live], is_over: impl Fn() ->
 
 /// How far the run is, in thousandths and in words.
 fn phase(plan: &Plan, start_ns: u64, now_ns: u64, answered: u64) -> (u64, String) {
+    if start_ns > 0 && plan.hold {
+        return (1_000, "holding the connections until Ctrl-C".to_owned());
+    }
     if start_ns == 0 || plan.load == Load::ConnectOnly {
         return (0, "connecting".to_owned());
     }

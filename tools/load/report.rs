@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::{
     clock::SECOND_NS,
-    plan::{End, Load, Plan},
+    places::PlacesJson,
+    plan::{Close, End, Load, Plan},
+    slices::SlicesJson,
     tally::{Errors, Tally, histogram},
 };
 
@@ -57,6 +59,14 @@ pub struct Report {
     /// What each worker did, where connections are greeted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_worker: Option<Vec<Worker>>,
+    /// The run over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices: Option<SlicesJson>,
+    /// The connections one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_connection: Option<PlacesJson>,
+    /// Threads that shared the load.
+    threads: usize,
     /// The generator's own CPU time within the window, user and system.
     pub cpu_s: f64,
     /// The first failure, in words.
@@ -90,7 +100,7 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arrivals: Option<&'static str>,
+    arrivals: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spin: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,11 +111,26 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     churn: Option<u64>,
     greet: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close: Option<&'static str>,
+    shape: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_rate: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_chunk: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    hold: bool,
     connect_spacing_s: f64,
     threads: usize,
     cores: Vec<usize>,
     seed: u64,
     verify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices_s: Option<f64>,
+    per_connection: bool,
 }
 
 impl Report {
@@ -138,6 +163,11 @@ impl Report {
             connect_latency: nanos(&tally.connect),
             send_lag: nanos(&tally.lag),
             by_worker: plan.greet.then(|| Worker::all(&tally)),
+            slices: tally.slices.as_ref().map(|slices| {
+                SlicesJson::new(slices, tally.window_ns.unwrap_or((tally.end_ns, tally.end_ns)), tally.end_ns)
+            }),
+            by_connection: plan.per_connection.then(|| PlacesJson::new(&tally.places)),
+            threads: plan.threads,
             cpu_s: seconds(tally.cpu_ns),
             first_failure: tally.first_failure,
         }
@@ -200,18 +230,30 @@ impl Config {
             size: plan.size,
             pipeline,
             rate: open.map(|(rate_per_s, ..)| rate_per_s),
-            arrivals: open.map(|(_, arrivals, _)| arrivals.name()),
+            arrivals: open.map(|(_, arrivals, _)| arrivals.to_string()),
             spin: open.map(|(.., spin)| spin),
             duration_s,
             messages,
             warmup_s: seconds(plan.warmup_ns),
             churn: plan.churn,
             greet: plan.greet,
+            close: plan.churn.map(|_| match plan.close {
+                Close::Fin => "fin",
+                Close::Rst => "rst",
+            }),
+            shape: plan.shape.to_string(),
+            think_s: plan.think_ns.map(seconds),
+            read_rate: plan.read_rate,
+            write_chunk: Some(plan.write_chunk).filter(|&chunk| chunk != u64::MAX),
+            source: plan.source.map(|source| source.to_string()),
+            hold: plan.hold,
             connect_spacing_s: seconds(plan.spacing_ns),
             threads: plan.threads,
             cores: plan.cores.clone(),
             seed: plan.seed,
             verify: plan.verify,
+            slices_s: plan.slice_ns.map(seconds),
+            per_connection: plan.per_connection,
         }
     }
 }

@@ -188,7 +188,7 @@ fn describe(plan: &Plan) -> String {
         Load::Open { rate_per_s, arrivals, .. } => format!(
             "open loop · {}/s {} · {} connections",
             show_count(rate_per_s),
-            arrivals.name(),
+            arrivals,
             plan.connections
         ),
         Load::ConnectOnly => return format!("{} connections, opened and held", plan.connections),
