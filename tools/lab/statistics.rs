@@ -3,6 +3,8 @@
 //! One trial is one observation. Nothing here looks at single requests: those of one run share a hash, a
 //! scheduler and a burst, so that a test over them would find a difference between any two runs.
 
+use serde::{Deserialize, Serialize};
+
 /// The range in which one worker's share of `total` connections lies with 95 %, if each connection goes to
 /// one of `workers` by chance: the exact binomial quantiles at 2.5 and 97.5 %.
 pub fn chance_band(total: u64, workers: usize) -> (u64, u64) {
@@ -26,7 +28,7 @@ pub fn chance_band(total: u64, workers: usize) -> (u64, u64) {
 }
 
 /// A ratio between paired runs, with the interval that covers the true one with `confidence`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     pub estimate: f64,
     pub low: f64,

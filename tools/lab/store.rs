@@ -5,8 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::results::{Results, Trial};
-use super::trial::Reports;
+use evenkeel::measure::report::Report;
+
+use super::{
+    observe,
+    results::{Results, Trial},
+    trial::Reports,
+};
 
 /// Where results go: `results.json`, `report.html`, and `raw/` with the reports of each trial.
 #[derive(Debug)]
@@ -21,23 +26,50 @@ impl Store {
     /// A sentence that names the folder and what to do.
     pub fn create(dir: PathBuf) -> Result<Self, String> {
         if dir.join("results.json").exists() {
-            return Err(format!("{} already holds results; give another folder with --out", dir.display()));
+            return Err(format!(
+                "{} already holds results; give another folder with --out, or go on with --resume",
+                dir.display()
+            ));
         }
-        fs::create_dir_all(dir.join("raw")).map_err(|error| {
-            format!("cannot make {}: {error}; give another folder with --out", dir.display())
-        })?;
+        for part in ["raw", "hlog", "hgrm"] {
+            fs::create_dir_all(dir.join(part)).map_err(|error| {
+                format!("cannot make {}: {error}; give another folder with --out", dir.display())
+            })?;
+        }
         Ok(Self { dir })
+    }
+
+    /// Reads a folder that a run has left behind, the raw reports included.
+    ///
+    /// # Errors
+    /// A sentence that says which file is missing or makes no sense.
+    pub fn open(dir: PathBuf) -> Result<(Self, Results), String> {
+        let store = Self { dir };
+        let text = store.read("results.json")?;
+        let wrong = |why: String| format!("cannot read {}: {why}", store.dir.join("results.json").display());
+        let mut results: Results = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if results.schema != Results::SCHEMA {
+            return Err(wrong(format!("its schema is '{}', not '{}'", results.schema, Results::SCHEMA)));
+        }
+        for trial in results.trials.iter_mut().filter(|trial| trial.load.is_some()) {
+            store.read_load(trial)?;
+        }
+        Ok((store, results))
     }
 
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Keeps what both processes of a trial reported, byte by byte.
+    /// Keeps what the processes of a trial reported, byte by byte.
     ///
     /// # Errors
     /// A sentence with the path and the reason.
     pub fn save_reports(&self, trial: &Trial, reports: &Reports) -> Result<(), String> {
+        for (name, report) in &reports.beside {
+            let file = trial.client_report.replace(".client.json", &format!(".{name}.client.json"));
+            self.write(&file, report)?;
+        }
         self.write(&trial.server_report, &reports.server)?;
         self.write(&trial.client_report, &reports.client)
     }
@@ -61,5 +93,22 @@ impl Store {
         let fresh = path.with_extension("new");
         let replaced: io::Result<()> = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path));
         replaced.map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        let path = self.dir.join(name);
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    }
+
+    /// What `results.json` leaves out: the whole distributions.
+    fn read_load(&self, trial: &mut Trial) -> Result<(), String> {
+        let wrong = |name: &str, why: &str| format!("{}: {why}", self.dir.join(name).display());
+        let server = Report::from_json(&self.read(&trial.server_report)?)
+            .map_err(|error| wrong(&trial.server_report, &error.to_string()))?;
+        let client = self.read(&trial.client_report)?;
+        let client = client.parse().map_err(|why: String| wrong(&trial.client_report, &why))?;
+        let load = observe::load_figures(&server, &client);
+        trial.load = Some(load.map_err(|why| wrong(&trial.client_report, &why))?);
+        Ok(())
     }
 }

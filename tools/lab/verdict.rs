@@ -13,8 +13,7 @@ use evenkeel::{
 
 use super::{
     mode::Mode,
-    results::{LoadFigures, Results, Verdict},
-    scenario::{self, Scenario},
+    results::{LoadFigures, Results, ScenarioNote, Verdict},
     statistics::{Order, Ratio, extremes, order, paired_ratio, split_by_luck},
     summary::Summary,
 };
@@ -26,14 +25,16 @@ const TRIGGER_CONFIDENCE: f64 = 0.99;
 /// All sentences about a run; none about what it did not do.
 pub fn all(results: &Results) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    let mut say = |about, text: Option<String>| verdicts.extend(text.map(|text| Verdict { about, text }));
+    let mut say = |about: &str, text: Option<String>| {
+        verdicts.extend(text.map(|text| Verdict { about: about.to_owned(), text }));
+    };
     let spreads = spreads(results);
     say("packed", packed(&spreads));
     say("even", even(&spreads));
     say("chance", chance(&spreads));
     say("herd", herd(results));
-    for scenario in scenario::ALL.iter().filter(|scenario| scenario.has_load()) {
-        say(scenario.name, tail(results, scenario));
+    for scenario in results.scenarios.iter().filter(|scenario| scenario.has_load) {
+        say(&scenario.name, tail(results, scenario));
     }
     say("triggers", triggers(results));
     verdicts
@@ -49,13 +50,11 @@ pub fn agreement(results: &Results) -> Result<String, String> {
         ));
     };
     Err(format!(
-        "WARNING: clients and server DISAGREE in {} of {} trials; do not trust these figures. First: {} {} round {}: \
+        "WARNING: clients and server DISAGREE in {} of {} trials; do not trust these figures. First: {}: \
          clients saw {:?}, the server reports {:?}.",
         wrong.len(),
         results.trials.len(),
-        first.scenario,
-        first.mode,
-        first.round,
+        first.name(),
         first.per_worker,
         first.per_worker_reported
     ))
@@ -70,7 +69,7 @@ struct Spread {
 
 fn spreads(results: &Results) -> Vec<Spread> {
     let of = |name: String, belongs: &dyn Fn(&str) -> bool| {
-        let balance = Summary::of(results, scenario::ALL[0].name, belongs).balance()?;
+        let balance = Summary::of(results, spaced(results)?, belongs).balance()?;
         let verdict = balance.verdict?;
         Some(Spread { name, balance, verdict })
     };
@@ -87,6 +86,11 @@ fn spreads(results: &Results) -> Vec<Spread> {
         }
     }
     spreads
+}
+
+/// The scenario that only connects.
+fn spaced(results: &Results) -> Option<&str> {
+    Some(&results.scenarios.iter().find(|scenario| !scenario.has_load)?.name)
 }
 
 fn packed(spreads: &[Spread]) -> Option<String> {
@@ -127,9 +131,8 @@ fn listed(spreads: &[Spread], verdict: Balanced, one: impl Fn(&Spread) -> String
 
 /// Where several workers wake for one connection, their context switches tell.
 fn herd(results: &Results) -> Option<String> {
-    let cost = |accept| {
-        Summary::of(results, scenario::ALL[0].name, |mode| is_of(mode, accept)).switches_per_accept()
-    };
+    let cost =
+        |accept| Summary::of(results, spaced(results)?, |mode| is_of(mode, accept)).switches_per_accept();
     let costs: Vec<(AcceptMode, f64)> =
         accepts(results).into_iter().filter_map(|accept| Some((accept, cost(accept)?))).collect();
     let (lowest, most) =
@@ -143,9 +146,9 @@ fn herd(results: &Results) -> Option<String> {
 }
 
 /// Who pays in the tail, against the baseline: the accept mode of the first mode listed.
-fn tail(results: &Results, scenario: &Scenario) -> Option<String> {
+fn tail(results: &Results, scenario: &ScenarioNote) -> Option<String> {
     let (&base, others) = accepts(results).split_first().map(|(base, others)| (base, others.to_vec()))?;
-    let runs = |accept| Summary::of(results, scenario.name, |mode| is_of(mode, accept));
+    let runs = |accept| Summary::of(results, &scenario.name, |mode| is_of(mode, accept));
     let base_p99s_ns = runs(base).p99s_ns();
     let (mut clauses, mut unsettled, mut overloaded) = (Vec::new(), Vec::new(), Vec::new());
     overloaded.extend(overload(base, &runs(base)));
@@ -171,7 +174,7 @@ fn tail(results: &Results, scenario: &Scenario) -> Option<String> {
         _ => "",
     };
     (!clauses.is_empty()).then(|| {
-        let heading = scenario.heading();
+        let heading = &scenario.heading;
         format!("Tail at {heading}: p99, beside {base} with {base_range}{few}: {}.", clauses.join("; "))
     })
 }
@@ -294,10 +297,8 @@ mod tests {
     #[test]
     fn a_clean_split_is_told_and_an_overlap_is_not() {
         let verdicts = all(&fixture::results());
-        let light = text(&verdicts, "light");
-        assert!(light.contains("exclusive is higher in every run"), "{light}");
-        assert!(light.contains("no difference seen for shared") && light.contains("rotate"), "{light}");
         let busy = text(&verdicts, "busy");
+        assert!(busy.contains("exclusive is higher in every run"), "{busy}");
         assert!(busy.contains("OVERLOADED: exclusive in 4 of 4 runs (at worst 38 % of"), "{busy}");
         assert!(
             text(&verdicts, "triggers").ends_with("no difference seen."),
@@ -311,7 +312,7 @@ mod tests {
         let mut results = fixture::results();
         results.trials.retain(|trial| trial.round == 0);
         let verdicts = all(&results);
-        let light = text(&verdicts, "light");
+        let light = text(&verdicts, "busy");
         assert!(light.contains("no difference seen for") && light.contains("too few runs"), "{light}");
         assert!(!light.contains("in every run"), "{light}");
     }
