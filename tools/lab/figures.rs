@@ -90,7 +90,7 @@ impl Figures {
         self.put("share_max", most as f64 / all as f64);
     }
 
-    /// What the server's own counters tell.
+    /// What the server's own counters tell; `messages` are all that it was sent, the warm-up's included.
     pub fn put_server(&mut self, server: &Report, messages: u64) {
         let totals = &server.totals;
         let switches = totals.context_switches
@@ -101,12 +101,20 @@ impl Figures {
         self.put("busy_max_over_mean", spread(server.balance.busy_ns.max_over_mean, totals.busy_ns > 0));
         self.put("spurious_per_wakeup", ratio(totals.spurious_wakeups, totals.wakeups));
         self.put("events_per_wakeup", ratio(totals.events, totals.wakeups));
-        if messages == 0 {
-            return;
-        }
         let of_messages = server.balance.messages.max_over_mean;
         self.put("messages_max_over_mean", spread(of_messages, totals.messages > 0));
-        self.put("cpu_ns_per_message", ratio(totals.cpu_ns, totals.messages));
+        for (name, amount) in [
+            ("cpu_ns_per_message", totals.cpu_ns),
+            ("waits_per_message", totals.epoll_waits),
+            ("reads_per_message", totals.reads),
+            ("eagain_per_message", totals.read_eagain),
+            ("writes_per_message", totals.writes),
+            ("ctls_per_message", totals.epoll_ctls),
+        ] {
+            self.put(name, ratio(amount, messages));
+        }
+        let delay = server.histograms.get("arrival_delay").filter(|delay| delay.count > 1_000);
+        self.put("arrival_delay_p99_ns", delay.map(|delay| delay.p99 as f64));
     }
 
     /// What the client saw of connecting and of what failed.
@@ -154,6 +162,16 @@ impl Figures {
         self.put("service_p50_ns", of(service, 0.5));
         self.put("service_p99_ns", of(service, 0.99));
         self.put("lag_p99_ns", of(lag, 0.99));
+    }
+}
+
+/// How many messages a server was sent: by their bytes, as one read may bring many, or a part of one. Where
+/// clients with messages of other sizes are beside the measured one, reads have to do.
+pub fn messages(server: &Report, client: &ClientReport, is_alone: bool) -> u64 {
+    match client.config.size {
+        0 => server.totals.messages,
+        size if is_alone => server.totals.bytes_in / size,
+        _ => server.totals.messages,
     }
 }
 

@@ -27,6 +27,7 @@ mod machine;
 mod mode;
 mod observe;
 mod page;
+mod peers;
 mod process;
 mod progress;
 mod reports;

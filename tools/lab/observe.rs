@@ -1,11 +1,11 @@
 //! From the reports of a trial's processes to one observation.
 
-use std::collections::BTreeMap;
-
 use evenkeel::measure::{
     balance::{Balance, Verdict as Balanced},
-    report::Report,
+    histograms::histogram,
+    report::{HistogramJson, Report},
 };
+use hdrhistogram::Histogram;
 
 use super::{
     figures::{self, Figures},
@@ -40,10 +40,20 @@ pub fn trial(plan: &Plan, observed: &Observed) -> Result<Trial, String> {
     let seen = seen(plan, &server, &client, &beside);
     let balance = Balance::of_counts(&seen);
     let load = match plan.scenario.has_load() {
-        true => Some(load_figures(&server, &client)?),
+        true => Some(load_figures(&server, &client, beside.is_empty())?),
         false => None,
     };
-    let figures = figures(&server, &client, &seen, &balance, load.as_ref())?;
+    let messages = figures::messages(&server, &client, beside.is_empty());
+    let mut figures = Figures::default();
+    figures.put_balance(&seen, &balance);
+    figures.put_server(&server, messages);
+    figures.put_client(&client)?;
+    figures.put("effective_n", client.by_connection.as_ref().and_then(figures::effective_n));
+    if let Some(load) = &load {
+        figures.put_load(&client, &load.latency);
+        figures.put_truth(&load.service, &load.lag);
+    }
+    let figures = figures.finish();
     let switches = server.totals.context_switches
         + server.acceptor.as_ref().map_or(0, |acceptor| acceptor.context_switches);
     let mut conditions = observed.conditions.clone();
@@ -83,57 +93,52 @@ pub fn trial(plan: &Plan, observed: &Observed) -> Result<Trial, String> {
     })
 }
 
-/// The figures of a load, with its whole distributions.
+/// The figures of a load, with its whole distributions; `is_alone` where no other client is beside it.
 ///
 /// # Errors
 /// A sentence, where a histogram can't be decoded.
-pub fn load_figures(server: &Report, client: &ClientReport) -> Result<LoadFigures, String> {
-    let cpu_ns_per_message = match server.totals.messages {
+pub fn load_figures(server: &Report, client: &ClientReport, is_alone: bool) -> Result<LoadFigures, String> {
+    let cpu_ns_per_message = match figures::messages(server, client, is_alone) {
         0 => 0.0,
         messages => server.totals.cpu_ns as f64 / messages as f64,
     };
-    let latency = decode(&client.latency)?;
-    Ok(LoadFigures {
+    let mut load = LoadFigures {
         messages: client.messages,
         offered_per_s: client.offered_per_s.unwrap_or(0.0),
         achieved_per_s: client.rate_per_s,
         overloaded: client.fell_short.unwrap_or(false),
-        p50_ns: quantile(&latency, 0.5),
-        p99_ns: quantile(&latency, 0.99),
+        p50_ns: None,
+        p99_ns: None,
         send_lag_p99_ns: client.send_lag.p99,
         cpu_ns_per_message,
-        service: decode(&client.service_latency)?,
-        lag: decode(&client.send_lag)?,
-        latency,
-        client: client.clone(),
-    })
+        latency: histogram(),
+        service: histogram(),
+        lag: histogram(),
+        client: ClientReport::default(),
+    };
+    fill(&mut load, client.clone())?;
+    (load.p50_ns, load.p99_ns) = (quantile(&load.latency, 0.5), quantile(&load.latency, 0.99));
+    Ok(load)
 }
 
-fn decode(json: &evenkeel::measure::report::HistogramJson) -> Result<hdrhistogram::Histogram<u64>, String> {
+/// Puts in what `results.json` leaves out: the whole distributions, and the client's report.
+///
+/// # Errors
+/// A sentence, where a histogram can't be decoded.
+pub fn fill(load: &mut LoadFigures, client: ClientReport) -> Result<(), String> {
+    load.latency = decode(&client.latency)?;
+    load.service = decode(&client.service_latency)?;
+    load.lag = decode(&client.send_lag)?;
+    load.client = client;
+    Ok(())
+}
+
+fn decode(json: &HistogramJson) -> Result<Histogram<u64>, String> {
     match json.count {
         // A client that doesn't measure this needs no histogram to say so.
-        0 => Ok(evenkeel::measure::histograms::histogram()),
+        0 => Ok(histogram()),
         _ => json.decode(),
     }
-}
-
-fn figures(
-    server: &Report,
-    client: &ClientReport,
-    seen: &[u64],
-    balance: &Balance,
-    load: Option<&LoadFigures>,
-) -> Result<BTreeMap<String, f64>, String> {
-    let mut figures = Figures::default();
-    figures.put_balance(seen, balance);
-    figures.put_server(server, client.messages);
-    figures.put_client(client)?;
-    figures.put("effective_n", client.by_connection.as_ref().and_then(figures::effective_n));
-    if let Some(load) = load {
-        figures.put_load(client, &load.latency);
-        figures.put_truth(&load.service, &load.lag);
-    }
-    Ok(figures.finish())
 }
 
 /// The clients beside the measured one were ended by a signal, and say so.

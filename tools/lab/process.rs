@@ -24,6 +24,10 @@ pub enum Role {
     Server,
     /// `evenkeel-load`.
     Client,
+    /// The lab's own server, whose workers leave and join.
+    LeaveJoin,
+    /// The lab's own client, which hunts for lost wakeups.
+    Hunter,
     /// Computes on the cores that it is given, until it is killed.
     Burner,
 }
@@ -53,13 +57,15 @@ pub enum Event {
 const LAST_WORDS_MAX: usize = 5;
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Server, Self::Client, Self::Burner];
+    const ALL: [Self; 5] = [Self::Server, Self::Client, Self::LeaveJoin, Self::Hunter, Self::Burner];
 
     /// The hidden first argument that selects it.
     const fn word(self) -> &'static str {
         match self {
             Self::Server => "serve",
             Self::Client => "load",
+            Self::LeaveJoin => "leave-join",
+            Self::Hunter => "hunt",
             Self::Burner => "burn",
         }
     }
@@ -70,6 +76,8 @@ impl Role {
         match self {
             Self::Server => evenkeel::cli::main(named("evenkeel")),
             Self::Client => crate::load::main(named("evenkeel-load")),
+            Self::LeaveJoin => crate::peers::leave_join::main(named("leave-join")),
+            Self::Hunter => crate::peers::hunt::main(named("hunt")),
             Self::Burner => crate::burner::main(args),
         }
     }

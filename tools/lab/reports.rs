@@ -26,6 +26,8 @@ pub struct ClientReport {
     #[serde(default)]
     pub cpu_s: f64,
     #[serde(default)]
+    pub config: ClientConfig,
+    #[serde(default)]
     pub errors: ClientErrors,
     /// From due (closed loop: from sent) to answered.
     pub latency: HistogramJson,
@@ -50,6 +52,14 @@ pub struct ClientReport {
     /// Whether a signal ended it before its time; it ends well all the same.
     #[serde(default)]
     pub interrupted: bool,
+}
+
+/// The run as it was asked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClientConfig {
+    /// Bytes of a message.
+    pub size: u64,
 }
 
 /// What failed, by kind.

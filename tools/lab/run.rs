@@ -175,8 +175,9 @@ impl Run {
 
     fn trial(&mut self, plan: &Plan, interrupts: &Interrupts) -> Result<(), Failure> {
         let at_s = self.taken_s + self.started.elapsed().as_secs_f64();
-        let (reports, conditions) = trial::run(plan, None, interrupts)?;
-        let observed = Observed { reports, conditions, at_s, hlog: false };
+        let hlog = self.store.hlog_in_progress();
+        let (reports, conditions) = trial::run(plan, Some(&hlog), interrupts)?;
+        let observed = Observed { reports, conditions, at_s, hlog: hlog.exists() };
         self.keep(plan, &observed).map_err(Failure::Failed)
     }
 
@@ -184,6 +185,7 @@ impl Run {
         let trial = observe::trial(plan, observed)?;
         self.store.save_reports(&trial, &observed.reports)?;
         self.results.trials.push(trial);
+        self.store.save_curve(&self.results, plan)?;
         self.store.save_results(&self.results)
     }
 

@@ -5,12 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use evenkeel::measure::report::Report;
+use evenkeel::measure::hgrm;
 
 use super::{
     observe,
     results::{Results, Trial},
-    trial::Reports,
+    trial::{Plan, Reports},
 };
 
 /// Where results go: `results.json`, `report.html`, and `raw/` with the reports of each trial.
@@ -51,8 +51,13 @@ impl Store {
         if results.schema != Results::SCHEMA {
             return Err(wrong(format!("its schema is '{}', not '{}'", results.schema, Results::SCHEMA)));
         }
-        for trial in results.trials.iter_mut().filter(|trial| trial.load.is_some()) {
-            store.read_load(trial)?;
+        for trial in &mut results.trials {
+            if let Some(load) = &mut trial.load {
+                let wrong =
+                    |why: String| format!("{}: {why}", store.dir.join(&trial.client_report).display());
+                let client = store.read(&trial.client_report)?.parse().map_err(wrong)?;
+                observe::fill(load, client).map_err(wrong)?;
+            }
         }
         Ok((store, results))
     }
@@ -71,7 +76,37 @@ impl Store {
             self.write(&file, report)?;
         }
         self.write(&trial.server_report, &reports.server)?;
+        if let Some(hlog) = &trial.hlog {
+            let (from, to) = (self.hlog_in_progress(), self.dir.join(hlog));
+            fs::rename(&from, &to).map_err(|error| format!("cannot write {}: {error}", to.display()))?;
+        }
         self.write(&trial.client_report, &reports.client)
+    }
+
+    /// Where a client writes its interval log while a trial runs.
+    pub fn hlog_in_progress(&self) -> PathBuf {
+        self.dir.join("hlog/in-progress.new")
+    }
+
+    /// Writes the response times of a scenario's mode, all rounds merged, as HdrHistogram's plotters read them.
+    ///
+    /// # Errors
+    /// A sentence with the path and the reason.
+    pub fn save_curve(&self, results: &Results, plan: &Plan) -> Result<(), String> {
+        let mode = plan.mode.to_string();
+        let is_one = |trial: &&Trial| {
+            trial.scenario == plan.scenario.name
+                && trial.mode == mode
+                && !trial.twin
+                && trial.step == plan.step
+        };
+        let mut loads = results.trials.iter().filter(is_one).filter_map(|trial| trial.load.as_ref());
+        let Some(first) = loads.next() else { return Ok(()) };
+        let mut merged = first.latency.clone();
+        for load in loads {
+            merged.add(&load.latency).map_err(|error| format!("cannot merge two rounds: {error}"))?;
+        }
+        self.write(&format!("hgrm/{}.hgrm", plan.curve_name()), &hgrm::text(&merged))
     }
 
     /// Writes `results.json`.
@@ -98,17 +133,5 @@ impl Store {
     fn read(&self, name: &str) -> Result<String, String> {
         let path = self.dir.join(name);
         fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-    }
-
-    /// What `results.json` leaves out: the whole distributions.
-    fn read_load(&self, trial: &mut Trial) -> Result<(), String> {
-        let wrong = |name: &str, why: &str| format!("{}: {why}", self.dir.join(name).display());
-        let server = Report::from_json(&self.read(&trial.server_report)?)
-            .map_err(|error| wrong(&trial.server_report, &error.to_string()))?;
-        let client = self.read(&trial.client_report)?;
-        let client = client.parse().map_err(|why: String| wrong(&trial.client_report, &why))?;
-        let load = observe::load_figures(&server, &client);
-        trial.load = Some(load.map_err(|why| wrong(&trial.client_report, &why))?);
-        Ok(())
     }
 }

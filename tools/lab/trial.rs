@@ -90,10 +90,15 @@ const SETTLE_LOOK: Duration = Duration::from_millis(20);
 impl Plan {
     /// What its files are called.
     pub fn file_name(&self) -> String {
-        let mode = self.mode.to_string().replace('/', "-");
         let twin = if self.twin { "-twin" } else { "" };
+        format!("{}{twin}-r{}", self.curve_name(), self.round)
+    }
+
+    /// What the file of all its rounds is called.
+    pub fn curve_name(&self) -> String {
+        let mode = self.mode.to_string().replace('/', "-");
         let step = self.step.map(|step| format!("-at{step}")).unwrap_or_default();
-        format!("{}-{mode}{twin}{step}-r{}", self.scenario.name, self.round)
+        format!("{}-{mode}{step}", self.scenario.name)
     }
 
     /// Which one it is, for people.
@@ -147,7 +152,7 @@ impl Trial<'_> {
         let (plan, scenario) = (self.plan, &*self.plan.scenario);
         let upstreams = self.upstreams()?;
         let args = scenario.server_args(&plan.mode, plan.seed, &plan.cores, &upstreams);
-        let address = self.serve(Who::Server, &args)?;
+        let address = self.serve(Who::Server, scenario.server.kind.role(), &args)?;
         self.settle_beside(&address)?;
         self.burn()?;
         let mut reports = Reports { client: self.measure(&address, hlog)?, ..Reports::default() };
@@ -167,13 +172,13 @@ impl Trial<'_> {
     fn upstreams(&mut self) -> Result<Vec<String>, Failure> {
         let args = self.plan.scenario.upstream_args(self.plan.seed);
         (0..self.plan.scenario.server.upstreams)
-            .map(|index| self.serve(Who::Upstream(index), &args))
+            .map(|index| self.serve(Who::Upstream(index), Role::Server, &args))
             .collect()
     }
 
     /// Starts a server, and tells where it listens.
-    fn serve(&mut self, who: Who, args: &[String]) -> Result<String, Failure> {
-        self.spawn(who, Role::Server, args)?;
+    fn serve(&mut self, who: Who, role: Role, args: &[String]) -> Result<String, Failure> {
+        self.spawn(who, role, args)?;
         match self.next(Instant::now() + SERVER_PATIENCE)? {
             Some(Event::Ready(ready, address)) if ready == who => Ok(address),
             Some(event) => Err(self.early_end(&event)),
@@ -217,7 +222,7 @@ impl Trial<'_> {
         let plan = self.plan;
         let mut args = vec![address.to_owned()];
         args.extend(plan.scenario.client_args(&plan.mode, plan.step, plan.seed, hlog));
-        self.spawn(Who::Client, Role::Client, &args)?;
+        self.spawn(Who::Client, plan.scenario.client.kind.role(), &args)?;
         let server = self.processes.iter().find(|process| process.who() == Who::Server).map(Process::id);
         let mut disturbances = Disturbances::new(&plan.scenario.disturb, server, Instant::now());
         let patience = plan.scenario.estimate() * 2 + CLIENT_PATIENCE;

@@ -198,7 +198,14 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     let liveness = Liveness::default();
     Listener::tcp(
         address,
-        TcpOptions { reuseport: true, incoming_cpu: None, nodelay: true, liveness, backlog },
+        TcpOptions {
+            reuseport: true,
+            incoming_cpu: None,
+            nodelay: true,
+            liveness,
+            backlog,
+            timestamps: false,
+        },
     )
     .map_err(|error| io::Error::other(format!("cannot listen on {address}: {error}")))
 }

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use evenkeel::config::units;
 
-use super::{Beside, ClientKind, Scenario, ServerKind};
+use super::{Beside, Scenario, ServerKind};
 use crate::mode::Mode;
 
 /// Flags with values, in the order in which they are given.
@@ -51,6 +51,8 @@ impl Scenario {
     pub fn client_args(&self, mode: &Mode, step: Option<f64>, seed: u64, hlog: Option<&Path>) -> Flags {
         let client = &self.client;
         let mut flags = self.common_client_flags(seed);
+        flags.push("--per-connection".into());
+        flags.extend(words(&["--slices", &units::write_duration(self.slice())]));
         flags.extend(hlog.into_iter().flat_map(|path| words(&["--hlog", &path.to_string_lossy()])));
         for (flag, time) in [("--warmup", client.warmup), ("--duration", client.duration)] {
             flags.extend(time.into_iter().flat_map(|time| words(&[flag, &units::write_duration(time)])));
@@ -73,10 +75,17 @@ impl Scenario {
         overlaid(&flags, &beside.flags)
     }
 
+    /// A fortieth of what the client does, so that a short trial has enough slices and a long one not too many.
+    fn slice(&self) -> Duration {
+        const SLICES: u32 = 40;
+        let slice = (self.client_time() / SLICES).as_millis().clamp(10, 100);
+        Duration::from_millis(u64::try_from(slice).unwrap_or(100))
+    }
+
     fn common_client_flags(&self, seed: u64) -> Flags {
         let mut flags = words(&["--json", "--seed", &seed.to_string()]);
         // A proxy passes on what its upstreams say: nobody greets on its own account.
-        if self.server.kind != ServerKind::Proxy && self.client.kind == ClientKind::Load {
+        if self.server.kind != ServerKind::Proxy {
             flags.push("--greet".into());
         }
         flags

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::mode::Mode;
+use super::{mode::Mode, process::Role};
 
 pub use file::{open, parse};
 pub use suite::{Part, Suite};
@@ -221,6 +221,13 @@ impl Scenario {
     pub fn estimate(&self) -> Duration {
         /// A server and a client start, settle and end.
         const PROCESSES: Duration = Duration::from_millis(250);
+        let beside: Duration = self.beside.iter().map(|beside| args::connecting(&beside.flags)).sum();
+        let upstreams = PROCESSES / 5 * u32::try_from(self.server.upstreams).unwrap_or(u32::MAX);
+        PROCESSES + self.client_time() + beside + upstreams
+    }
+
+    /// How long the measured client takes, roughly.
+    fn client_time(&self) -> Duration {
         const UNKNOWN: Duration = Duration::from_secs(1);
         let client = &self.client;
         let phases = match client.duration {
@@ -228,9 +235,7 @@ impl Scenario {
             None if self.has_load() => client.takes.unwrap_or(UNKNOWN),
             None => client.takes.unwrap_or_default(),
         };
-        let beside: Duration = self.beside.iter().map(|beside| args::connecting(&beside.flags)).sum();
-        let upstreams = PROCESSES / 5 * u32::try_from(self.server.upstreams).unwrap_or(u32::MAX);
-        PROCESSES + args::connecting(&client.flags) + phases + beside + upstreams
+        args::connecting(&client.flags) + phases
     }
 
     fn client_threads(&self) -> usize {
@@ -268,10 +273,26 @@ impl ServerKind {
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
+
+    /// What the lab plays to be it.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Echo | Self::Proxy => Role::Server,
+            Self::LeaveJoin => Role::LeaveJoin,
+        }
+    }
 }
 
 impl ClientKind {
     const NAMES: [(&'static str, Self); 2] = [("load", Self::Load), ("hunter", Self::Hunter)];
+
+    /// What the lab plays to be it.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Load => Role::Client,
+            Self::Hunter => Role::Hunter,
+        }
+    }
 }
 
 #[cfg(test)]
