@@ -143,9 +143,12 @@ const DEALT_MAX: usize = 20_000_000;
 mod tests {
     use super::*;
 
+    /// Workers, connections, then by measure: mean and 95th percentile.
+    type Row = (usize, u64, [(f64, f64); 4]);
+
     /// Workers, connections, then mean and 95th percentile of Jain, max/mean, CoV and Gini: 4,000 draws of
     /// another program, rounded.
-    const TABLE: [(usize, u64, [(f64, f64); 4]); 9] = [
+    const TABLE: [Row; 9] = [
         (2, 64, [(0.985, 0.941), (1.10, 1.25), (0.10, 0.25), (0.05, 0.13)]),
         (4, 64, [(0.956, 0.890), (1.26, 1.50), (0.20, 0.35), (0.11, 0.19)]),
         (4, 256, [(0.989, 0.971), (1.13, 1.23), (0.10, 0.17), (0.05, 0.09)]),
