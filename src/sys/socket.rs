@@ -235,7 +235,7 @@ fn set_bind_address_no_port(fd: &OwnedFd) -> Result<(), Errno> {
     if status == 0 { Ok(()) } else { Err(last_error()) }
 }
 
-fn last_error() -> Errno {
+pub(super) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
@@ -252,7 +252,7 @@ pub fn unacknowledged(socket: impl AsFd) -> usize {
 
 /// Calls again where a signal came between. On non-blocking sockets that is rare, but not impossible.
 #[inline]
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}
