@@ -53,12 +53,14 @@ pub fn between(old: &Results, new: &Results) -> Vec<Comparison> {
     let shared = |note: &&ScenarioNote| old.scenarios.iter().any(|other| other.name == note.name);
     let families = new.scenarios.iter().filter(shared).flat_map(|note| {
         note.figures.iter().map(|figure| {
-            let subjects = note.steps().into_iter().flat_map(|step| note.modes.iter().map(move |mode| (step, mode)));
+            let subjects =
+                note.steps().into_iter().flat_map(|step| note.modes.iter().map(move |mode| (step, mode)));
             let found = subjects.filter_map(|(step, mode)| {
                 let values = |results: &Results| values(results, note, step, mode, figure);
                 let found = Unpaired::of(&values(old), &values(new), CONFIDENCE)?;
                 let p_value_min = Unpaired::p_value_min(values(old).len(), values(new).len());
-                let found = Found { pairs: found.runs, ratio: found.ratio, p_value: found.p_value, p_value_min };
+                let found =
+                    Found { pairs: found.runs, ratio: found.ratio, p_value: found.p_value, p_value_min };
                 // Without an A/A row nothing is beyond noise but what is beyond no difference.
                 Some((comparison(note, step, figure, mode, "the first run"), Some(found), Some(Ratio::NONE)))
             });
@@ -72,7 +74,12 @@ fn values(results: &Results, note: &ScenarioNote, step: Option<f64>, mode: &str,
     let is_asked_for = |trial: &&Trial| {
         trial.scenario == note.name && trial.mode == mode && !trial.twin && trial.step == step
     };
-    results.trials.iter().filter(is_asked_for).filter_map(|trial| trial.figures.get(figure).copied()).collect()
+    results
+        .trials
+        .iter()
+        .filter(is_asked_for)
+        .filter_map(|trial| trial.figures.get(figure).copied())
+        .collect()
 }
 
 impl ScenarioNote {
@@ -155,7 +162,8 @@ fn contrasts(note: &ScenarioNote) -> Vec<Contrast> {
 fn a_against_a(note: &ScenarioNote) -> Contrast {
     let baselines: Vec<&String> = match note.grid() {
         Some((accepts, _)) => {
-            let is_first = |mode: &&String| mode.split_once('/').is_some_and(|(accept, _)| accept == accepts[0]);
+            let is_first =
+                |mode: &&String| mode.split_once('/').is_some_and(|(accept, _)| accept == accepts[0]);
             note.modes.iter().filter(is_first).collect()
         }
         None => note.modes.iter().take(1).collect(),
@@ -174,7 +182,8 @@ struct Runs<'a> {
 
 impl<'a> Runs<'a> {
     fn new(trials: impl Iterator<Item = &'a Trial>, seed: u64) -> Self {
-        let key = |trial: &'a Trial| (trial.mode.as_str(), trial.twin, trial.round, trial.step.map(f64::to_bits));
+        let key =
+            |trial: &'a Trial| (trial.mode.as_str(), trial.twin, trial.round, trial.step.map(f64::to_bits));
         let trials: BTreeMap<_, _> = trials.map(|trial| (key(trial), trial)).collect();
         let rounds = trials.keys().map(|key| key.2 + 1).max().unwrap_or(0);
         Self { trials, rounds, seed }
@@ -187,7 +196,8 @@ impl<'a> Runs<'a> {
     /// The pairs of trials of each round that has any.
     fn pairs(&self, contrast: &Contrast, step: Option<f64>) -> Vec<Vec<(&'a Trial, &'a Trial)>> {
         let of_round = |round| {
-            let both = |(a, b): &(Side, Side)| Some((self.trial(a, round, step)?, self.trial(b, round, step)?));
+            let both =
+                |(a, b): &(Side, Side)| Some((self.trial(a, round, step)?, self.trial(b, round, step)?));
             contrast.pairs.iter().filter_map(both).collect::<Vec<_>>()
         };
         (0..self.rounds).map(of_round).filter(|pairs| !pairs.is_empty()).collect()
@@ -256,13 +266,16 @@ fn comparison(note: &ScenarioNote, step: Option<f64>, figure: &str, mode: &str, 
 
 /// One family: what was found, what the baseline showed against itself, and what may be said.
 fn concluded(family: Vec<(Comparison, Option<Found>, Option<Ratio>)>) -> Vec<Comparison> {
-    let p_values: Vec<f64> = family.iter().filter_map(|(_, found, _)| Some(found.as_ref()?.p_value)).collect();
+    let p_values: Vec<f64> =
+        family.iter().filter_map(|(_, found, _)| Some(found.as_ref()?.p_value)).collect();
     let mut adjusted = holm::adjusted(&p_values).into_iter();
     let conclude = |(comparison, found, noise): (Comparison, Option<Found>, Option<Ratio>)| {
         let Some(found) = found else { return Comparison { noise, ..comparison } };
         let p_holm = adjusted.next().unwrap_or(1.0);
         let call = match noise {
-            Some(noise) if can_settle(found.p_value_min, p_values.len()) => call(&found.ratio, p_holm, &noise),
+            Some(noise) if can_settle(found.p_value_min, p_values.len()) => {
+                call(&found.ratio, p_holm, &noise)
+            }
             _ => Call::TooFewRounds,
         };
         Comparison {
