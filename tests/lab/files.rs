@@ -28,7 +28,8 @@ fn what_is_wrong_is_told_in_one_line_and_nothing_is_started() {
 fn a_scenario_of_ones_own_is_run() {
     let file = scenario_file(
         "mine",
-        "[server]\nworkers = 2\nflags = [\"--work\", \"block:exp:200us\", \"--budget\", \"64k\"]\n\
+        "modes = [\"rotate/edge\", \"rotate/edge+wide\"]\n\
+         [server]\nworkers = 2\nflags = [\"--work\", \"block:exp:200us\", \"--budget\", \"64k\"]\n\
          [client]\nflags = [\"--connections\", \"4\", \"--rate\", \"100\"]\nwarmup = \"50ms\"\nduration = \"300ms\"\n\
          [[beside]]\nname = \"hog\"\nflags = [\"--connections\", \"3\", \"--rate\", \"60\"]\n\
          [[variant]]\nname = \"wide\"\nserver = [\"--budget\", \"unlimited\"]\n\
@@ -37,9 +38,7 @@ fn a_scenario_of_ones_own_is_run() {
          [[claim]]\nsays = \"Nothing fails.\"\nfigure = \"errors\"\nof = \"rotate/edge+wide\"\nat_most = 0\n",
     );
     let dir = fresh_dir("mine-run");
-    let modes = "rotate/edge,rotate/edge+wide";
-    let ran =
-        lab(&["run", "--trials", "1", "--modes", modes, "--out"]).arg(&dir).arg(&file).output().unwrap();
+    let ran = lab(&["run", "--trials", "1", "--out"]).arg(&dir).arg(&file).output().unwrap();
     assert!(ran.status.success(), "{}", stderr(&ran));
     assert!(stderr(&ran).contains("6 trials, about"), "{}", stderr(&ran));
     let results = results(&dir);

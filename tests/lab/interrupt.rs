@@ -68,7 +68,7 @@ fn ctrl_c_ends_a_server_that_is_stopped() {
     for (name, disturbance) in [
         ("stopped", "stop = { after = \"100ms\", for = \"50s\" }"),
         // Nearly always.
-        ("stalled", "stall = { worker = 1, every = \"10s\", for = \"9900ms\" }"),
+        ("stalled", "stall = { worker = 1, every = \"2s\", for = \"1900ms\" }"),
     ] {
         let text = format!("[server]\nworkers = 2\n{client}[disturb]\n{disturbance}\n");
         end_in_the_middle(name, &scenario_file(name, &text), |lab_id| {
