@@ -20,8 +20,8 @@ use super::{
     socket::{last_error, retry},
 };
 
-/// `SO_TIMESTAMPNS_NEW` of include/uapi/asm-generic/socket.h, and the type of the message that carries the stamp: 64-bit
-/// seconds on every architecture. libc doesn't name it.
+/// `SO_TIMESTAMPNS_NEW` of include/uapi/asm-generic/socket.h, and the type of the message that carries the stamp:
+/// 64-bit seconds on every architecture. libc doesn't name it.
 const TIMESTAMPNS_NEW: libc::c_int = 64;
 
 /// Seconds and nanoseconds, as the message has them (`struct __kernel_timespec`).

@@ -1,7 +1,7 @@
 //! Stops one thread of a child process, and lets it go on: what a core that was taken away looks like from outside.
 //!
-//! SIGSTOP stops a whole process; ptrace(2) stops a thread alone. PTRACE_SEIZE and PTRACE_INTERRUPT send it no signal, so
-//! it sees nothing of it but that time has passed, and a system call that was interrupted is begun anew (epoll_wait
+//! SIGSTOP stops a whole process; ptrace(2) stops a thread alone. PTRACE_SEIZE and PTRACE_INTERRUPT send it no signal,
+//! so it sees nothing of it but that time has passed, and a system call that was interrupted is begun anew (epoll_wait
 //! may return EINTR in place of that, see signal(7)).
 
 use std::{io, marker::PhantomData, ptr};
@@ -17,8 +17,8 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Stops the thread of this id, which is one of `/proc/PID/task`, and returns when it stands. Not the first thread of
-    /// a process whose end somebody waits for meanwhile: a wait would tell of the stop.
+    /// Stops the thread of this id, which is one of `/proc/PID/task`, and returns when it stands. Not the first thread
+    /// of a process whose end somebody waits for meanwhile: a wait would tell of the stop.
     ///
     /// # Errors
     /// ESRCH where there is no such thread; EPERM where it can't be traced, by us or because somebody else does.
@@ -50,8 +50,8 @@ fn ptrace(request: libc::c_uint, tid: i32, data: i32) -> io::Result<()> {
 fn wait_for_stop(tid: i32) -> io::Result<i32> {
     let mut status = 0;
     loop {
-        // SAFETY: the kernel writes one int to where the pointer leads. (rustix has no __WALL, without which there is no
-        // waiting for a thread that isn't the first of its process.)
+        // SAFETY: the kernel writes one int to where the pointer leads. (rustix has no __WALL, without which there is
+        // no waiting for a thread that isn't the first of its process.)
         let waited = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL) };
         match waited {
             -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}

@@ -68,7 +68,7 @@ impl Figures {
     /// A figure, if there is one and it is a number.
     pub fn put(&mut self, name: &str, value: impl Into<Option<f64>>) {
         if let Some(value) = value.into().filter(|value| value.is_finite()) {
-            self.0.insert(name.to_owned(), value);
+            self.0.insert(name.to_owned(), rounded(value));
         }
     }
 
@@ -90,7 +90,7 @@ impl Figures {
         self.put("share_max", most as f64 / all as f64);
     }
 
-    /// What the server's own counters tell.
+    /// What the server's own counters tell; `messages` are all that it was sent, the warm-up's included.
     pub fn put_server(&mut self, server: &Report, messages: u64) {
         let totals = &server.totals;
         let switches = totals.context_switches
@@ -101,12 +101,20 @@ impl Figures {
         self.put("busy_max_over_mean", spread(server.balance.busy_ns.max_over_mean, totals.busy_ns > 0));
         self.put("spurious_per_wakeup", ratio(totals.spurious_wakeups, totals.wakeups));
         self.put("events_per_wakeup", ratio(totals.events, totals.wakeups));
-        if messages == 0 {
-            return;
-        }
         let of_messages = server.balance.messages.max_over_mean;
         self.put("messages_max_over_mean", spread(of_messages, totals.messages > 0));
-        self.put("cpu_ns_per_message", ratio(totals.cpu_ns, totals.messages));
+        for (name, amount) in [
+            ("cpu_ns_per_message", totals.cpu_ns),
+            ("waits_per_message", totals.epoll_waits),
+            ("reads_per_message", totals.reads),
+            ("eagain_per_message", totals.read_eagain),
+            ("writes_per_message", totals.writes),
+            ("ctls_per_message", totals.epoll_ctls),
+        ] {
+            self.put(name, ratio(amount, messages));
+        }
+        let delay = server.histograms.get("arrival_delay").filter(|delay| delay.count > 1_000);
+        self.put("arrival_delay_p99_ns", delay.map(|delay| delay.p99 as f64));
     }
 
     /// What the client saw of connecting and of what failed.
@@ -122,9 +130,7 @@ impl Figures {
             self.put("connect_p99_ns", of(&connect, 0.99));
             self.put("connect_max_ns", connect.max() as f64);
         }
-        for (name, value) in &client.figures {
-            self.put(name, *value);
-        }
+        self.put("stalls", client.stalls.map(|stalls| stalls as f64));
         Ok(())
     }
 
@@ -145,7 +151,10 @@ impl Figures {
         self.put("achieved_share", offered.map(|offered| client.rate_per_s / offered));
         self.put("p99_sliced_ns", client.slices.as_ref().and_then(p99_sliced_ns));
         self.put("worker_p99_max_over_min", worker_p99_max_over_min(&client.by_worker));
-        self.put("variance_between_workers", client.by_connection.as_ref().and_then(variance_between_workers));
+        self.put(
+            "variance_between_workers",
+            client.by_connection.as_ref().and_then(variance_between_workers),
+        );
     }
 
     /// The client's other two histograms, without which response times say little.
@@ -153,6 +162,16 @@ impl Figures {
         self.put("service_p50_ns", of(service, 0.5));
         self.put("service_p99_ns", of(service, 0.99));
         self.put("lag_p99_ns", of(lag, 0.99));
+    }
+}
+
+/// How many messages a server was sent: by their bytes, as one read may bring many, or a part of one. Where
+/// clients with messages of other sizes are beside the measured one, reads have to do.
+pub fn messages(server: &Report, client: &ClientReport, is_alone: bool) -> u64 {
+    match client.config.size {
+        0 => server.totals.messages,
+        size if is_alone => server.totals.bytes_in / size,
+        _ => server.totals.messages,
     }
 }
 
@@ -196,7 +215,8 @@ fn worker_p99_max_over_min(by_worker: &[Served]) -> Option<f64> {
 /// 1, your latency is your worker.
 fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     let known = connections.worker.iter().zip(&connections.p99_ns);
-    let known: Vec<(usize, f64)> = known.filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64))).collect();
+    let known: Vec<(usize, f64)> =
+        known.filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64))).collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let all: Vec<f64> = known.iter().map(|(_, p99)| *p99).collect();
     let mut workers: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -208,9 +228,13 @@ fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     }
     let centre = mean(&all);
     let total: f64 = all.iter().map(|p99| (p99 - centre).powi(2)).sum();
-    let between: f64 =
-        workers.values().map(|own| own.len() as f64 * (mean(own) - centre).powi(2)).sum();
+    let between: f64 = workers.values().map(|own| own.len() as f64 * (mean(own) - centre).powi(2)).sum();
     (total > 0.0).then(|| between / total)
+}
+
+/// To six significant digits, which is more than any figure here is worth.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 fn of(histogram: &Histogram<u64>, q: f64) -> Option<f64> {

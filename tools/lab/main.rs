@@ -12,7 +12,12 @@
 //! picture is derived from `results.json` and the raw reports beside it.
 #![deny(unsafe_code)]
 
+mod burner;
+mod catalogue;
 mod cli;
+mod conditions;
+mod disturbances;
+mod figures;
 #[cfg(test)]
 mod fixture;
 mod interrupts;
@@ -20,7 +25,9 @@ mod interrupts;
 mod load;
 mod machine;
 mod mode;
+mod observe;
 mod page;
+mod peers;
 mod process;
 mod progress;
 mod reports;
@@ -28,6 +35,7 @@ mod results;
 mod run;
 mod scenario;
 mod schedule;
+mod sockets;
 mod statistics;
 mod store;
 mod summary;

@@ -96,7 +96,13 @@ mod tests {
 
     #[test]
     fn a_mode_survives_a_round_trip() {
-        for text in ["private/edge", "exclusive/level", "dealt/oneshot/edge", "private/edge+wide", "shared/level/edge+a-1"] {
+        for text in [
+            "private/edge",
+            "exclusive/level",
+            "dealt/oneshot/edge",
+            "private/edge+wide",
+            "shared/level/edge+a-1",
+        ] {
             assert_eq!(text.parse::<Mode>().map(|mode| mode.to_string()), Ok(text.to_owned()));
         }
         assert_eq!(

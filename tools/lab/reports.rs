@@ -1,7 +1,7 @@
 //! What the lab reads in a client's report: the fields that it needs, by their contract. (A server's report
 //! has its type in the library.)
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::str::FromStr;
 
 use evenkeel::measure::report::HistogramJson;
 use serde::Deserialize;
@@ -26,6 +26,8 @@ pub struct ClientReport {
     #[serde(default)]
     pub cpu_s: f64,
     #[serde(default)]
+    pub config: ClientConfig,
+    #[serde(default)]
     pub errors: ClientErrors,
     /// From due (closed loop: from sent) to answered.
     pub latency: HistogramJson,
@@ -45,12 +47,19 @@ pub struct ClientReport {
     pub slices: Option<Slices>,
     /// One entry a connection, with `--per-connection`.
     pub by_connection: Option<ByConnection>,
-    /// Figures of a client of the lab's own, by name.
-    #[serde(default)]
-    pub figures: BTreeMap<String, f64>,
+    /// Connections on which the server fell asleep although it owed something, by the client that hunts for them.
+    pub stalls: Option<u64>,
     /// Whether a signal ended it before its time; it ends well all the same.
     #[serde(default)]
     pub interrupted: bool,
+}
+
+/// The run as it was asked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClientConfig {
+    /// Bytes of a message.
+    pub size: u64,
 }
 
 /// What failed, by kind.
@@ -88,8 +97,9 @@ pub struct Slices {
     pub answered: Vec<u64>,
     /// Of the answers of a slice; `null` where there were too few.
     pub p99_ns: Vec<Option<u64>>,
-    /// Open connections at a slice's end, by the worker that greeted them; without greetings, empty.
-    pub open_by_worker: Vec<Vec<u64>>,
+    /// A row a worker, a column a slice: connections that it greeted and that are open at the slice's end; without
+    /// greetings, no rows.
+    pub open_by_worker: Vec<Vec<i64>>,
     pub answered_by_worker: Vec<Vec<u64>>,
     pub heat: Heat,
 }
@@ -140,7 +150,8 @@ impl FromStr for ClientReport {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("cannot read the load generator's report: {error}"))
+        serde_json::from_str(text)
+            .map_err(|error| format!("cannot read the load generator's report: {error}"))
     }
 }
 

@@ -247,6 +247,38 @@ impl Results {
         )
     }
 
+    /// Whether this is a run of the very same trials as `other`, in the same order.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn is_same_plan(&self, other: &Self) -> Result<(), String> {
+        let names = |results: &Self| -> Vec<String> {
+            results.scenarios.iter().map(|scenario| scenario.name.clone()).collect()
+        };
+        let (here, there) = (names(self), names(other));
+        if here != there {
+            return Err(format!("its scenarios are {}, not {}", here.join(", "), there.join(", ")));
+        }
+        for (name, here, there) in [
+            ("version", self.version.clone(), other.version.clone()),
+            ("seed", self.seed.to_string(), other.seed.to_string()),
+            ("number of rounds", self.rounds.to_string(), other.rounds.to_string()),
+            ("number of cores", self.machine.cpus.to_string(), other.machine.cpus.to_string()),
+        ] {
+            if here != there {
+                return Err(format!("its {name} is {here}, not {there}"));
+            }
+        }
+        match self.scenarios.iter().zip(&other.scenarios).find(|(here, there)| here != there) {
+            Some((here, there)) if here.modes != there.modes => {
+                let (name, here, there) = (&here.name, here.modes.join(", "), there.modes.join(", "));
+                Err(format!("{name} has the modes {here}, not {there}"))
+            }
+            Some((here, _)) => Err(format!("{} had other parameters", here.name)),
+            None => Ok(()),
+        }
+    }
+
     /// What a reader must know before he believes a figure: a word, and what it means here.
     pub fn warnings(&self) -> Vec<(&'static str, String)> {
         let mut warnings = Vec::new();
@@ -325,7 +357,7 @@ mod tests {
         let results = fixture::results();
         let text = serde_json::to_string(&results).unwrap();
         let again: Results = serde_json::from_str(&text).unwrap();
-        assert_eq!(serde_json::to_string(&again).unwrap(), text);
+        assert!(serde_json::to_string(&again).unwrap() == text, "{text}");
     }
 
     #[test]

@@ -12,8 +12,7 @@ mod svg;
 use std::fmt::Write as _;
 
 use super::{
-    results::Results,
-    scenario::{self, Scenario},
+    results::{Results, ScenarioNote},
     summary::Summary,
     table::{NOTHING, against_chance, millis},
     verdict,
@@ -69,14 +68,14 @@ fn header(results: &Results) -> String {
 /// The matrix: a column an accept mode; rows of connections, then of latency.
 fn charts(results: &Results) -> String {
     let mut html = String::new();
-    for scenario in scenario::ALL {
-        let row = if scenario.has_load() { spectra(results, scenario) } else { spreads(results, scenario) };
+    for scenario in &results.scenarios {
+        let row = if scenario.has_load { spectra(results, scenario) } else { spreads(results, scenario) };
         html += &row;
     }
     html
 }
 
-fn spreads(results: &Results, scenario: &Scenario) -> String {
+fn spreads(results: &Results, scenario: &ScenarioNote) -> String {
     let note = format!(
         "Each connection comes while all workers are idle. A bar is one worker in one of {} rounds, workers in the \
          order of registration; the grey band is where chance keeps 95 % of them; the dashed line is an even share.",
@@ -85,12 +84,12 @@ fn spreads(results: &Results, scenario: &Scenario) -> String {
     // Triggers one below the other, so that each accept mode is a column.
     let mut modes: Vec<&String> = results.modes.iter().collect();
     modes.sort_by_key(|mode| mode.split('/').nth(1) != Some("level"));
-    let panels = modes.into_iter().filter_map(|mode| bars::panel(results, scenario.name, mode));
-    section(&format!("Who gets the connections: {}", scenario.heading()), &note, panels)
+    let panels = modes.into_iter().filter_map(|mode| bars::panel(results, &scenario.name, mode));
+    section(&format!("Who gets the connections: {}", scenario.heading), &note, panels)
 }
 
-fn spectra(results: &Results, scenario: &Scenario) -> String {
-    let Some(spectra) = Spectra::new(results, scenario.name, scenario.heading()) else {
+fn spectra(results: &Results, scenario: &ScenarioNote) -> String {
+    let Some(spectra) = Spectra::new(results, &scenario.name, scenario.heading.clone()) else {
         return String::new();
     };
     let note = "Response time from the moment when a message was due, all rounds merged. Solid: level; dashed: edge; \
@@ -98,8 +97,8 @@ fn spectra(results: &Results, scenario: &Scenario) -> String {
     let mut accepts: Vec<&str> = results.modes.iter().map(|mode| bars::accept(mode)).collect();
     accepts.dedup();
     let panels = accepts.into_iter().filter_map(|accept| spectra.panel(accept));
-    let heading = format!("Who waits: {}", scenario.heading());
-    section(&heading, &format!("{}. {note}", sentence(&scenario.parameters())), panels)
+    let heading = format!("Who waits: {}", scenario.heading);
+    section(&heading, &format!("{}. {note}", sentence(&scenario.parameters)), panels)
 }
 
 fn section(heading: &str, note: &str, panels: impl Iterator<Item = Panel>) -> String {
@@ -122,12 +121,12 @@ fn section(heading: &str, note: &str, panels: impl Iterator<Item = Panel>) -> St
 }
 
 fn strips(results: &Results) -> String {
-    let charts: String = scenario::ALL
+    let charts: String = results
+        .scenarios
         .iter()
         .filter_map(|scenario| {
-            let heading = scenario.heading();
-            let svg = strip::chart(results, scenario.name, &heading)?;
-            Some(format!("<figure><figcaption>{}</figcaption>{svg}</figure>\n", escape(&heading)))
+            let svg = strip::chart(results, &scenario.name, &scenario.heading)?;
+            Some(format!("<figure><figcaption>{}</figcaption>{svg}</figure>\n", escape(&scenario.heading)))
         })
         .collect();
     if charts.is_empty() {
@@ -145,8 +144,9 @@ fn table(results: &Results) -> String {
     let mut html = String::from(
         "<section>\n<h2>The figures</h2>\n<div class=\"wide\" tabindex=\"0\">\n<table>\n<thead><tr>",
     );
-    let loads: Vec<&Scenario> = scenario::ALL.into_iter().filter(|scenario| scenario.has_load()).collect();
-    let spaced = scenario::ALL[0];
+    let loads: Vec<&ScenarioNote> = results.scenarios.iter().filter(|scenario| scenario.has_load).collect();
+    let spaced = results.scenarios.iter().find(|scenario| !scenario.has_load);
+    let spaced = spaced.map_or("", |scenario| &scenario.name);
     let mut headings: Vec<String> =
         ["mode", "connections per worker", "dispersion", "than chance", "switches per accept"]
             .map(str::to_owned)
@@ -161,9 +161,9 @@ fn table(results: &Results) -> String {
     }
     html += "</tr></thead>\n<tbody>\n";
     for mode in &results.modes {
-        let mut cells = balance_cells(&Summary::of(results, spaced.name, |name| name == mode));
+        let mut cells = balance_cells(&Summary::of(results, spaced, |name| name == mode));
         for scenario in &loads {
-            cells.extend(load_cells(&Summary::of(results, scenario.name, |name| name == mode)));
+            cells.extend(load_cells(&Summary::of(results, &scenario.name, |name| name == mode)));
         }
         let _ = write!(html, "<tr><th scope=\"row\"><i class=\"key {}\"></i>{mode}</th>", bars::accept(mode));
         for cell in cells {
@@ -232,7 +232,7 @@ fn circumstances(results: &Results) -> String {
         ),
         ("clients and server", verdict::agreement(results).unwrap_or_else(|warning| warning)),
     ];
-    rows.extend(results.scenarios.iter().map(|scenario| (scenario.name, scenario.parameters.clone())));
+    rows.extend(results.scenarios.iter().map(|scenario| (&*scenario.name, scenario.parameters.clone())));
     let rows: String = rows
         .iter()
         .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)))
@@ -258,8 +258,8 @@ mod tests {
         for outside in ["src=", "href=", "url(", "@import", "http"] {
             assert!(!page.contains(outside), "{outside}");
         }
-        // 10 panels of bars, 2 × 5 of spectra, 2 strips.
-        assert_eq!(page.matches("<svg").count(), 22);
+        // 10 panels of bars, 5 of spectra, a strip.
+        assert_eq!(page.matches("<svg").count(), 16);
         assert_eq!(page.matches("<li>").count(), results.verdicts.len());
         assert!(page.contains("quick --seed 7 &lt;&amp;&gt;"), "text is escaped");
         assert!(page.len() < 500_000, "{} bytes", page.len());

@@ -3,11 +3,11 @@
 //! A flag that comes later replaces the same flag that came before, so that a variant or a sweep changes what
 //! the scenario says instead of repeating it.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use evenkeel::config::units;
 
-use super::{Beside, ClientKind, Scenario, ServerKind};
+use super::{Beside, Scenario, ServerKind};
 use crate::mode::Mode;
 
 /// Flags with values, in the order in which they are given.
@@ -48,9 +48,12 @@ impl Scenario {
     }
 
     /// The measured client's arguments, without the address.
-    pub fn client_args(&self, mode: &Mode, step: Option<f64>, seed: u64) -> Flags {
+    pub fn client_args(&self, mode: &Mode, step: Option<f64>, seed: u64, hlog: Option<&Path>) -> Flags {
         let client = &self.client;
         let mut flags = self.common_client_flags(seed);
+        flags.push("--per-connection".into());
+        flags.extend(words(&["--slices", &units::write_duration(self.slice())]));
+        flags.extend(hlog.into_iter().flat_map(|path| words(&["--hlog", &path.to_string_lossy()])));
         for (flag, time) in [("--warmup", client.warmup), ("--duration", client.duration)] {
             flags.extend(time.into_iter().flat_map(|time| words(&[flag, &units::write_duration(time)])));
         }
@@ -64,16 +67,35 @@ impl Scenario {
 
     /// The arguments of a client beside it, without the address.
     pub fn beside_args(&self, beside: &Beside, seed: u64) -> Flags {
-        overlaid(&self.common_client_flags(seed), &beside.flags)
+        let mut flags = self.common_client_flags(seed);
+        if !beside.flags.iter().any(|flag| flag == "--connect-only") {
+            // Until it is told to end.
+            flags.extend(words(&["--warmup", "0", "--duration", "1h"]));
+        }
+        overlaid(&flags, &beside.flags)
+    }
+
+    /// A fortieth of what the client does, so that a short trial has enough slices and a long one not too many.
+    fn slice(&self) -> Duration {
+        const SLICES: u32 = 40;
+        let slice = (self.client_time() / SLICES).as_millis().clamp(10, 100);
+        Duration::from_millis(u64::try_from(slice).unwrap_or(100))
     }
 
     fn common_client_flags(&self, seed: u64) -> Flags {
         let mut flags = words(&["--json", "--seed", &seed.to_string()]);
         // A proxy passes on what its upstreams say: nobody greets on its own account.
-        if self.server.kind != ServerKind::Proxy && self.client.kind == ClientKind::Load {
+        if self.server.kind != ServerKind::Proxy {
             flags.push("--greet".into());
         }
         flags
+    }
+}
+
+impl Beside {
+    /// How many connections it opens.
+    pub fn connections(&self) -> usize {
+        connections(&self.flags)
     }
 }
 
@@ -157,14 +179,17 @@ mod tests {
         let server = scenario.server_args(wide, 7, &[], &[]).join(" ");
         assert!(server.starts_with("echo --listen 127.0.0.1:0 "), "{server}");
         assert!(server.ends_with("--poll block --budget unlimited") && !server.contains("64k"), "{server}");
-        assert!(server.contains("--no-pin") && server.contains("--accept rotate --trigger level"), "{server}");
+        assert!(
+            server.contains("--no-pin") && server.contains("--accept rotate --trigger level"),
+            "{server}"
+        );
         assert!(scenario.server_args(plain, 7, &[], &[]).join(" ").contains("--budget 64k"));
 
-        let client = scenario.client_args(wide, Some(2500.5), 7).join(" ");
+        let client = scenario.client_args(wide, Some(2500.5), 7, None).join(" ");
         assert!(client.ends_with("--spin --rate 2500.5 --size 1k"), "{client}");
         assert_eq!(client.matches("--rate").count(), 1, "{client}");
         assert!(client.contains("--warmup 100ms --duration 1s"), "{client}");
-        assert!(scenario.client_args(plain, Some(500.0), 7).join(" ").contains("--rate 500"));
+        assert!(scenario.client_args(plain, Some(500.0), 7, None).join(" ").contains("--rate 500"));
     }
 
     #[test]
@@ -182,7 +207,7 @@ mod tests {
         let args = scenario.server_args(scenario.baseline(), 7, &[], &upstreams).join(" ");
         assert!(args.starts_with("proxy ") && !args.contains("--greet"), "{args}");
         assert!(args.contains("--upstream 127.0.0.1:1 --upstream 127.0.0.1:2"), "{args}");
-        assert!(!scenario.client_args(scenario.baseline(), None, 7).contains(&"--greet".to_owned()));
+        assert!(!scenario.client_args(scenario.baseline(), None, 7, None).contains(&"--greet".to_owned()));
     }
 
     #[test]

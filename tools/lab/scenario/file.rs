@@ -9,14 +9,26 @@ use evenkeel::cli::file::{
 use toml::de::DeTable;
 
 use super::{
-    Beside, Claim, Client, ClientKind, Disturb, Group, Scenario, Server, ServerKind, Stall, Stop, Sweep, Variant,
+    Beside, Claim, Client, ClientKind, Disturb, Group, Scenario, Server, ServerKind, Stall, Stop, Sweep,
+    Variant,
     values::{self, Read},
 };
 use crate::{figures, mode::Mode};
 
 const TOP: &[&str] = &[
-    "reveals", "source", "group", "modes", "figures", "rounds_max", "server", "client", "beside", "variant", "sweep",
-    "disturb", "claim",
+    "reveals",
+    "source",
+    "group",
+    "modes",
+    "figures",
+    "rounds_max",
+    "server",
+    "client",
+    "beside",
+    "variant",
+    "sweep",
+    "disturb",
+    "claim",
 ];
 const SERVER: &[&str] = &["kind", "workers", "pin", "flags", "upstreams", "upstream_flags"];
 const CLIENT: &[&str] = &["kind", "flags", "warmup", "duration", "takes"];
@@ -31,8 +43,17 @@ const CLAIM: &[&str] = &["says", "figure", "of", "over", "at_least", "at_most"];
 
 /// Flags that the lab gives itself: the first group to servers, the second to clients.
 const SERVER_OWN: &[&str] = &[
-    "--listen", "--report", "--greet", "--seed", "--workers", "--cores", "--no-pin", "--accept", "--trigger",
-    "--listen-trigger", "--upstream",
+    "--listen",
+    "--report",
+    "--greet",
+    "--seed",
+    "--workers",
+    "--cores",
+    "--no-pin",
+    "--accept",
+    "--trigger",
+    "--listen-trigger",
+    "--upstream",
 ];
 const CLIENT_OWN: &[&str] = &["--json", "--greet", "--seed", "--warmup", "--duration", "--hlog"];
 
@@ -114,7 +135,8 @@ fn read(name: &str, text: &str) -> Result<Scenario, Mistake> {
     }
     for key in ["reveals", "source", "group", "modes", "figures", "server", "client"] {
         if !there.contains(&key) {
-            let example = if ["server", "client"].contains(&key) { format!("[{key}]") } else { format!("{key} = …") };
+            let example =
+                if ["server", "client"].contains(&key) { format!("[{key}]") } else { format!("{key} = …") };
             return Err(missing(0..0, "scenario", key, &example));
         }
     }
@@ -259,7 +281,11 @@ fn stop(table: &Entry<'_>) -> Result<Stop, Mistake> {
     let (mut after, mut length) = (None, None);
     fields(table, STOP, |entry| {
         let time = Some(values::time(entry)?);
-        if entry.key == "after" { after = time } else { length = time }
+        if entry.key == "after" {
+            after = time
+        } else {
+            length = time
+        }
         Ok(())
     })?;
     let missing = |key| missing(table.value.span(), "stop", key, &format!("{key} = \"1s\""));
@@ -323,7 +349,11 @@ fn claim(table: &Entry<'_>) -> Result<Claim, Mistake> {
 }
 
 /// Every entry of a table, once it is known that the table has such a key.
-fn fields<'a>(table: &Entry<'a>, keys: &'static [&'static str], mut read: impl FnMut(&Entry<'a>) -> Read) -> Read {
+fn fields<'a>(
+    table: &Entry<'a>,
+    keys: &'static [&'static str],
+    mut read: impl FnMut(&Entry<'a>) -> Read,
+) -> Read {
     table.read_table(|entry| {
         if !keys.contains(&entry.key) {
             return Err(values::unknown(entry, keys));
@@ -345,9 +375,9 @@ fn cross_check(entry: &Entry<'_>, scenario: &Scenario) -> Read {
                 _ => Ok(()),
             })
         }),
-        "client" if scenario.client.duration.is_none() && scenario.client.warmup.is_some() => {
-            Err(entry.wrong("'warmup' without 'duration' measures nothing").with_help("add duration = \"3s\"".to_owned()))
-        }
+        "client" if scenario.client.duration.is_none() && scenario.client.warmup.is_some() => Err(entry
+            .wrong("'warmup' without 'duration' measures nothing")
+            .with_help("add duration = \"3s\"".to_owned())),
         "disturb" => match scenario.disturb.stall {
             Some(stall) if stall.worker >= scenario.server.workers => {
                 let (worker, workers) = (stall.worker, scenario.server.workers);

@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::mode::Mode;
+use super::{mode::Mode, process::Role};
 
 pub use file::{open, parse};
 pub use suite::{Part, Suite};
+pub use values::meant;
 
 /// The scenarios that the lab brings along, in the order in which they are listed and shown.
 const EMBEDDED: &[(&str, &str)] =
@@ -185,6 +186,19 @@ impl Scenario {
         self.modes.first().expect("a scenario has at least one mode")
     }
 
+    /// Puts it to these modes instead of its own.
+    ///
+    /// # Errors
+    /// A sentence, where one of them names a variant that it hasn't got.
+    pub fn put_to(&mut self, modes: &[Mode]) -> Result<(), String> {
+        let missing = modes.iter().filter_map(|mode| mode.variant.as_deref());
+        if let Some(missing) = missing.into_iter().find(|name| self.variant(Some(name)).is_none()) {
+            return Err(format!("{} has no variant '{missing}': see evenkeel-lab list", self.name));
+        }
+        self.modes = modes.to_vec();
+        Ok(())
+    }
+
     /// Whether messages are measured.
     pub fn has_load(&self) -> bool {
         !self.client.flags.iter().any(|flag| flag == "--connect-only")
@@ -207,6 +221,13 @@ impl Scenario {
     pub fn estimate(&self) -> Duration {
         /// A server and a client start, settle and end.
         const PROCESSES: Duration = Duration::from_millis(250);
+        let beside: Duration = self.beside.iter().map(|beside| args::connecting(&beside.flags)).sum();
+        let upstreams = PROCESSES / 5 * u32::try_from(self.server.upstreams).unwrap_or(u32::MAX);
+        PROCESSES + self.client_time() + beside + upstreams
+    }
+
+    /// How long the measured client takes, roughly.
+    fn client_time(&self) -> Duration {
         const UNKNOWN: Duration = Duration::from_secs(1);
         let client = &self.client;
         let phases = match client.duration {
@@ -214,9 +235,7 @@ impl Scenario {
             None if self.has_load() => client.takes.unwrap_or(UNKNOWN),
             None => client.takes.unwrap_or_default(),
         };
-        let beside: Duration = self.beside.iter().map(|beside| args::connecting(&beside.flags)).sum();
-        let upstreams = PROCESSES / 5 * u32::try_from(self.server.upstreams).unwrap_or(u32::MAX);
-        PROCESSES + args::connecting(&client.flags) + phases + beside + upstreams
+        args::connecting(&client.flags) + phases
     }
 
     fn client_threads(&self) -> usize {
@@ -238,6 +257,10 @@ impl Group {
         ("self-test", Self::SelfTest),
     ];
 
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.into_iter().map(|(_, group)| group)
+    }
+
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, group)| *group == self).map_or("", |(name, _)| name)
     }
@@ -250,10 +273,26 @@ impl ServerKind {
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
+
+    /// What the lab plays to be it.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Echo | Self::Proxy => Role::Server,
+            Self::LeaveJoin => Role::LeaveJoin,
+        }
+    }
 }
 
 impl ClientKind {
     const NAMES: [(&'static str, Self); 2] = [("load", Self::Load), ("hunter", Self::Hunter)];
+
+    /// What the lab plays to be it.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Load => Role::Client,
+            Self::Hunter => Role::Hunter,
+        }
+    }
 }
 
 #[cfg(test)]

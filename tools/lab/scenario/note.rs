@@ -55,8 +55,7 @@ impl Scenario {
         let client = &self.client;
         let times = [("warm-up", client.warmup), ("measured for", client.duration)];
         let times = times.into_iter().filter_map(|(what, time)| Some((what, time?)));
-        let times: Vec<_> =
-            times.map(|(what, time)| format!(", {what} {}", write_duration(time))).collect();
+        let times: Vec<_> = times.map(|(what, time)| format!(", {what} {}", write_duration(time))).collect();
         client.flags.join(" ") + &times.concat()
     }
 

@@ -40,9 +40,10 @@ pub fn one_of<T: Copy>(entry: &Entry<'_>, what: &str, names: &[(&'static str, T)
 pub fn name(entry: &Entry<'_>) -> Result<String, Mistake> {
     match entry.string()? {
         name if is_name(name) => Ok(name.to_owned()),
-        name => {
-            Err(entry.wrong(format!("'{}' is not a name: use up to {NAME_LEN_MAX} letters, digits and dashes", cut(name))))
-        }
+        name => Err(entry.wrong(format!(
+            "'{}' is not a name: use up to {NAME_LEN_MAX} letters, digits and dashes",
+            cut(name)
+        ))),
     }
 }
 
@@ -53,7 +54,10 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// An array with something in it.
-pub fn list<T>(entry: &Entry<'_>, read: impl Fn(&Entry<'_>) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
+pub fn list<T>(
+    entry: &Entry<'_>,
+    read: impl Fn(&Entry<'_>) -> Result<T, Mistake>,
+) -> Result<Vec<T>, Mistake> {
     match entry.value.get_ref() {
         DeValue::Array(array) if array.is_empty() => Err(entry.wrong(format!("'{}' is empty", entry.key))),
         DeValue::Array(_) => entry.elements().iter().map(read).collect(),
@@ -62,7 +66,10 @@ pub fn list<T>(entry: &Entry<'_>, read: impl Fn(&Entry<'_>) -> Result<T, Mistake
 }
 
 /// An array of tables.
-pub fn tables<T>(entry: &Entry<'_>, read: impl Fn(&Entry<'_>) -> Result<T, Mistake>) -> Result<Vec<T>, Mistake> {
+pub fn tables<T>(
+    entry: &Entry<'_>,
+    read: impl Fn(&Entry<'_>) -> Result<T, Mistake>,
+) -> Result<Vec<T>, Mistake> {
     match entry.value.get_ref() {
         DeValue::Array(_) => entry.elements().iter().map(read).collect(),
         _ => Err(entry.not(&format!("an array of tables: write [[{}]]", entry.key))),
@@ -104,7 +111,9 @@ pub fn switch(entry: &Entry<'_>) -> Result<bool, Mistake> {
 
 /// A time above zero, such as `"400us"`.
 pub fn time(entry: &Entry<'_>) -> Result<Duration, Mistake> {
-    let DeValue::String(text) = entry.value.get_ref() else { return Err(entry.not("a time, such as \"3s\"")) };
+    let DeValue::String(text) = entry.value.get_ref() else {
+        return Err(entry.not("a time, such as \"3s\""));
+    };
     match units::duration_above_zero(text).map_err(|why| entry.wrong(why))? {
         time if time > TIME_MAX => Err(entry.wrong(format!("'{text}' is too long: use at most 1h"))),
         time => Ok(time),
@@ -123,7 +132,10 @@ pub fn flags(entry: &Entry<'_>, own: &[&str]) -> Result<Vec<String>, Mistake> {
 pub fn flag(entry: &Entry<'_>, own: &[&str]) -> Result<String, Mistake> {
     match checked_word(entry, own)? {
         word if word.starts_with("--") => Ok(word),
-        word => Err(entry.wrong(format!("'{}' is not a flag: write it with its dashes, as in --rate", cut(&word)))),
+        word => {
+            Err(entry
+                .wrong(format!("'{}' is not a flag: write it with its dashes, as in --rate", cut(&word))))
+        }
     }
 }
 
@@ -135,7 +147,9 @@ fn checked_word(entry: &Entry<'_>, own: &[&str]) -> Result<String, Mistake> {
     }
     if word.starts_with("--") && word.contains('=') {
         let (flag, value) = word.split_once('=').unwrap_or((word, ""));
-        return Err(entry.wrong(format!("write \"{flag}\", \"{}\": a flag and its value are two words", cut(value))));
+        return Err(
+            entry.wrong(format!("write \"{flag}\", \"{}\": a flag and its value are two words", cut(value)))
+        );
     }
     Ok(word.to_owned())
 }

@@ -53,7 +53,10 @@ at_least = 2.5
 #[test]
 fn everything_that_a_file_can_say_is_read() {
     let scenario = parse("mine", GOOD).unwrap_or_else(|message| panic!("{message}"));
-    assert_eq!((scenario.name.as_str(), scenario.group, scenario.rounds_max), ("mine", Group::Neighbours, Some(8)));
+    assert_eq!(
+        (scenario.name.as_str(), scenario.group, scenario.rounds_max),
+        ("mine", Group::Neighbours, Some(8))
+    );
     let modes: Vec<_> = scenario.modes.iter().map(Mode::to_string).collect();
     assert_eq!(modes, ["exclusive/edge", "private/level/edge+wide"]);
     let server = &scenario.server;
