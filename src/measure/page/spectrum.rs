@@ -85,7 +85,7 @@ impl Axes {
             let width = if *thin { "thin" } else { "curve" };
             frame.svg.path(&format!("{width} {hue}"), &place(points), name);
         }
-        frame.titles("percentile of messages", of_what);
+        frame.titles("percentile", of_what);
     }
 }
 
