@@ -78,6 +78,11 @@ impl Frame {
         self.svg.text("tick", (left - 5.0, y + 3.5), Anchor::End, text);
     }
 
+    /// A name on the y axis, without a line.
+    pub fn y_name(&mut self, y: f64, text: &str) {
+        self.svg.text("tick", (self.left - 5.0, y + 3.5), Anchor::End, text);
+    }
+
     /// Values of the y axis, with grid lines.
     pub fn y_ticks(&mut self, values: &[f64], at: impl Fn(f64) -> f64) {
         for &value in values {

@@ -56,6 +56,12 @@ impl Svg {
         self.shape("path", class, &format!("d=\"{}z\"", steps(&corners)), tip);
     }
 
+    /// Two strokes that cross: a third mark.
+    pub fn cross(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
+        let stroke = |rise: f64| steps(&[(x - radius, y - rise), (x + radius, y + rise)]);
+        self.shape("path", class, &format!("d=\"{}{}\"", stroke(radius), stroke(-radius)), tip);
+    }
+
     /// A line through points; nothing for fewer than two.
     pub fn path(&mut self, class: &str, points: &[(f64, f64)], tip: &str) {
         if points.len() > 1 {
@@ -80,10 +86,19 @@ impl Svg {
         }
     }
 
-    /// A path whose data the caller wrote.
-    pub fn data(&mut self, class: &str, data: &str, tip: &str) {
+    /// Upright strokes from `bottom`: where each stands, and how far it goes (less than nothing is up).
+    pub fn strokes(&mut self, class: &str, bottom: f64, strokes: &[(f64, f64)], width: f64) {
+        if !strokes.is_empty() {
+            let stroke = |&(x, rise): &(f64, f64)| format!("M{} {}v{}", number(x), number(bottom), number(rise));
+            let data: String = strokes.iter().map(stroke).collect();
+            self.shape("path", class, &format!("stroke-width=\"{}\" d=\"{data}\"", number(width)), "");
+        }
+    }
+
+    /// A path whose data the caller wrote, in units that `place`, a transformation, puts in their place.
+    pub fn placed(&mut self, class: &str, place: &str, data: &str) {
         if !data.is_empty() {
-            self.shape("path", class, &format!("d=\"{data}\""), tip);
+            self.shape("path", class, &format!("transform=\"{place}\" d=\"{data}\""), "");
         }
     }
 
