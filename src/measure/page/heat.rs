@@ -34,8 +34,9 @@ impl Levels {
     /// The level of a value; `None`, which isn't drawn, for nothing.
     pub fn of(&self, value: f64) -> Option<usize> {
         let share = if self.logarithmic { value.ln() / self.most.max(2.0).ln() } else { value / self.most };
-        (value > 0.0 && self.most > 0.0)
-            .then(|| ((share * LEVELS as f64 - 1e-9).ceil() as isize - 1).clamp(0, LEVELS as isize - 1) as usize)
+        (value > 0.0 && self.most > 0.0).then(|| {
+            ((share * LEVELS as f64 - 1e-9).ceil() as isize - 1).clamp(0, LEVELS as isize - 1) as usize
+        })
     }
 
     /// The largest value of a level.
@@ -70,7 +71,8 @@ impl Cells {
     /// Fills the plot of a frame, `columns` wide.
     pub fn draw(&self, frame: &mut Frame, columns: usize) {
         let ((left, right), (bottom, top)) = (frame.x_range(), frame.y_range());
-        let (width, height) = ((right - left) / columns.max(1) as f64, (bottom - top) / self.rows.len().max(1) as f64);
+        let (width, height) =
+            ((right - left) / columns.max(1) as f64, (bottom - top) / self.rows.len().max(1) as f64);
         for level in 0..LEVELS {
             let place = format!("translate({left:.1} {top:.1})scale({width:.3} {height:.3})");
             frame.svg.placed(&format!("l{level}"), &place, &self.data(level));
@@ -117,7 +119,10 @@ mod tests {
             [None, Some(0), Some(0), Some(1), Some(7), Some(7)]
         });
         let log = Levels::logarithmic(256.0);
-        assert_eq!([0.0, 1.0, 2.0, 3.0, 256.0].map(|v| log.of(v)), [None, Some(0), Some(0), Some(1), Some(7)]);
+        assert_eq!(
+            [0.0, 1.0, 2.0, 3.0, 256.0].map(|v| log.of(v)),
+            [None, Some(0), Some(0), Some(1), Some(7)]
+        );
         assert_eq!(Levels::linear(0.0).of(0.0), None);
         assert_eq!(Levels::logarithmic(1.0).of(1.0), Some(0), "ones alone");
     }

@@ -103,11 +103,9 @@ fn panel(column: &Column, (highest, what): (f64, &str), values: Values, band: Op
     let x = Scale::linear((0.0, workers as f64), (left, right));
     // One text in so many, where each would touch the next.
     let every = workers.div_ceil(12);
-    for worker in 0..workers {
-        draw(&mut frame, &bars, worker, (x.at(worker as f64 + 0.1), x.at(worker as f64 + 0.9)), &y);
-        if worker % every == 0 {
-            frame.x_tick(x.at(worker as f64 + 0.5), &worker.to_string());
-        }
+    draw(&mut frame, &bars, (workers, &x), &y);
+    for worker in (0..workers).step_by(every) {
+        frame.x_tick(x.at(worker as f64 + 0.5), &worker.to_string());
     }
     if let Some(Band { even, .. }) = band {
         frame.svg.line("even", (left, y.at(even)), (right, y.at(even)));
@@ -119,47 +117,65 @@ fn panel(column: &Column, (highest, what): (f64, &str), values: Values, band: Op
 /// What stands at each worker: one value of each.
 struct Bar {
     class: String,
-    name: String,
+    mode: String,
     values: Vec<f64>,
 }
 
 /// A bar a round; the mean of the rounds where those would be too many to see.
 fn bars(column: &Column, values: Values) -> Vec<Bar> {
     let trials: usize = column.series.iter().map(|series| series.trials.len()).sum();
-    let workers = column.series.iter().flat_map(|series| &series.trials).map(|trial| values(trial).len()).max();
+    let workers =
+        column.series.iter().flat_map(|series| &series.trials).map(|trial| values(trial).len()).max();
     let apart = trials * workers.unwrap_or(0) <= BARS_MAX;
     let of_series = |series: &Series| -> Vec<Bar> {
         let alternate = if series.hue.dash() > 0 { " alternate" } else { "" };
-        let bar = |name, values| Bar {
-            class: format!("bar {}{alternate}", series.hue.colour()),
-            name: format!("{}, {name}", series.mode),
-            values,
-        };
+        let class = format!("stroke {}{alternate}", series.hue.colour());
+        let bar = |values| Bar { class: class.clone(), mode: series.short.to_owned(), values };
         if apart {
-            let round = |trial: &&Trial| bar(format!("round {}", trial.round + 1), values(trial));
-            return series.trials.iter().map(round).collect();
+            return series.trials.iter().map(|trial| bar(values(trial))).collect();
         }
         let rounds: Vec<_> = series.trials.iter().map(|trial| values(trial)).collect();
         let mean = |worker: usize| {
             rounds.iter().filter_map(|round| round.get(worker)).sum::<f64>() / rounds.len() as f64
         };
-        vec![bar("mean of the rounds".to_owned(), (0..workers.unwrap_or(0)).map(mean).collect())]
+        vec![bar((0..workers.unwrap_or(0)).map(mean).collect())]
     };
     column.series.iter().flat_map(of_series).collect()
 }
 
-fn draw(frame: &mut Frame, bars: &[Bar], worker: usize, (from, to): (f64, f64), y: &Scale) {
-    let width = (to - from) / bars.len() as f64;
-    let gap = if width > 4.0 { 1.0 } else { 0.3 };
-    for (index, bar) in bars.iter().enumerate() {
-        let value = bar.values.get(worker).copied().unwrap_or(0.0);
-        let top = y.at(value);
-        let tip = format!("worker {worker}, {}: {value:.0}", bar.name);
-        let at = (from + index as f64 * width, top);
-        if value > 0.0 {
-            frame.svg.rect(&bar.class, at, ((width - gap).max(0.6), frame.bottom() - top), &tip);
-        }
+/// Bars of one look are one element; a pointer is told a worker's values by an invisible one above them.
+fn draw(frame: &mut Frame, bars: &[Bar], (workers, x): (usize, &Scale), y: &Scale) {
+    let slot = x.at(0.9) - x.at(0.1);
+    let width = slot / bars.len() as f64;
+    let bottom = frame.bottom();
+    let mut at = 0;
+    for alike in bars.chunk_by(|one, next| one.class == next.class) {
+        let place = |(index, bar): (usize, &Bar), worker: usize| {
+            let value = bar.values.get(worker).copied().filter(|&value| value > 0.0)?;
+            let from = x.at(worker as f64 + 0.1) + (at + index) as f64 * width;
+            Some((from + width / 2.0, y.at(value) - bottom))
+        };
+        let of_worker = |worker| alike.iter().enumerate().filter_map(move |bar| place(bar, worker));
+        let strokes: Vec<_> = (0..workers).flat_map(of_worker).collect();
+        let gap = if width > 4.0 { 1.0 } else { 0.3 };
+        frame.svg.strokes(&alike[0].class, bottom, &strokes, (width - gap).max(0.6));
+        at += alike.len();
     }
+    let top = frame.top();
+    for worker in 0..workers {
+        let left = x.at(worker as f64 + 0.1);
+        frame.svg.rect("tip", (left, top), (slot, bottom - top), &tip(bars, worker));
+    }
+}
+
+/// `worker 0: level 98, 104; edge 101, 97`.
+fn tip(bars: &[Bar], worker: usize) -> String {
+    let of_mode = |alike: &[Bar]| {
+        let values = alike.iter().map(|bar| format!("{:.0}", bar.values.get(worker).copied().unwrap_or(0.0)));
+        format!("{} {}", alike[0].mode, values.collect::<Vec<_>>().join(", "))
+    };
+    let modes: Vec<_> = bars.chunk_by(|one, next| one.class == next.class).map(of_mode).collect();
+    format!("worker {worker}: {}", modes.join("; "))
 }
 
 fn highest(view: &View, values: Values) -> Option<f64> {
@@ -175,7 +191,7 @@ fn what_a_bar_is(view: &View) -> String {
             let first = view.columns.iter().find(|column| column.series.len() == most);
             let names: Vec<_> =
                 first.into_iter().flat_map(|c| &c.series).map(|series| series.short).collect();
-            format!("A bar is one worker in one round: {} (the first one filled).", names.join(", then "))
+            format!("A bar is one worker in one round: {}, the later ones paler.", names.join(", then "))
         }
         _ => "A bar is one worker in one round.".to_owned(),
     }

@@ -27,12 +27,14 @@ pub fn panels(view: &View) -> Option<String> {
     if view.detail >= Detail::Least || !(2..=WORKERS_MAX).contains(&view.note.workers) {
         return None;
     }
-    let groups: Vec<_> = view.series_by_row().into_iter().filter_map(|it| Some((it, by_worker(it)?))).collect();
+    let groups: Vec<_> =
+        view.series_by_row().into_iter().filter_map(|it| Some((it, by_worker(it)?))).collect();
     let all = groups.iter().flat_map(|(_, workers)| workers).flatten().copied();
     let domain = decades(extent(all.filter(|&ms| ms > 0.0))?);
     let panels = groups.iter().map(|(series, workers)| {
         let explained = series.median("variance_between_workers");
-        let note = explained.map(|share| format!("the worker explains {:.0} % of the variance", share * 100.0));
+        let note =
+            explained.map(|share| format!("the worker explains {:.0} % of the variance", share * 100.0));
         figure(series.mode, "", &note.unwrap_or_default(), &draw(series.mode, workers, domain))
     });
     let html = row(

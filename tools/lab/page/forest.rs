@@ -22,8 +22,8 @@ use crate::{
 };
 
 const ROW: f64 = 19.0;
-/// For the ratio and its interval in words, right of the plot.
-const TEXT: f64 = 122.0;
+/// What a letter of the text right of the plot takes, on average.
+const LETTER: f64 = 6.4;
 /// More rows than these are left to the table.
 const ROWS_MAX: usize = 24;
 /// Ratios beyond this are drawn at the edge.
@@ -69,23 +69,32 @@ fn plot(view: &View, rows: &[&Comparison], name: &str) -> Option<String> {
     let twin = format!("A/A: {against}");
     let longest = names.iter().map(String::as_str).chain(noise.map(|_| twin.as_str()));
     let height = (rows.len() + usize::from(noise.is_some())) as f64 * ROW + MARGINS;
-    let title = format!("{} in {}, as a multiple of the baseline's", Figure::named(name).title(name), view.note.name);
-    let mut frame = Frame::with_names(longest, (WIDE, height), &title, "Estimates with intervals; in words at the right.");
+    let title =
+        format!("{} in {}, as a multiple of the baseline's", Figure::named(name).title(name), view.note.name);
+    let mut frame = Frame::with_names(
+        longest,
+        (WIDE, height),
+        &title,
+        "Estimates with intervals; in words at the right.",
+    );
     let (left, right) = frame.x_range();
-    let x = Scale::logarithmic(domain, (left + 6.0, right - TEXT));
+    // Room for the ratio and its interval in words, right of the plot.
+    let longest = ratios().chain(noises()).map(|ratio| words(ratio).chars().count()).max().unwrap_or(0);
+    let text_at = right + 10.0 - longest as f64 * LETTER;
+    let x = Scale::logarithmic(domain, (left + 6.0, text_at - 10.0));
     for (at, row) in rows.iter().enumerate() {
         draw_noise(&mut frame, row.noise.as_ref(), at, &x);
     }
     frame.x_ticks(&ticks(domain), |ratio| x.at(ratio));
     frame.svg.line("axis", (x.at(1.0), frame.top()), (x.at(1.0), frame.bottom()));
     for (at, (row, name)) in rows.iter().zip(&names).enumerate() {
-        draw_row(&mut frame, view, (row, name), at, &x);
+        draw_row(&mut frame, view, (row, name), (at, text_at), &x);
     }
     if let Some(noise) = noise {
         let y = middle(&frame, rows.len());
         frame.svg.text("tick", (left - 5.0, y + 3.5), Anchor::End, &twin);
         draw_ratio(&mut frame, noise, ("c5", " hollow"), y, &x);
-        frame.svg.text("tick", (right - TEXT + 10.0, y + 3.5), Anchor::Start, &words(noise));
+        frame.svg.text("tick", (text_at, y + 3.5), Anchor::Start, &words(noise));
     }
     frame.titles("times the baseline's", "");
     let caption = format!("{}: {}", view.note.name, Figure::named(name).title(name));
@@ -94,7 +103,17 @@ fn plot(view: &View, rows: &[&Comparison], name: &str) -> Option<String> {
 
 /// All of it in figures.
 pub fn numbers(view: &View, comparisons: &[Comparison]) -> Option<String> {
-    let headings = ["figure", "mode", "against", "pairs", "ratio", "95 % interval", "p, adjusted", "A/A interval", "call"];
+    let headings = [
+        "figure",
+        "mode",
+        "against",
+        "pairs",
+        "ratio",
+        "95 % interval",
+        "p, adjusted",
+        "A/A interval",
+        "call",
+    ];
     let interval = |ratio: &Ratio| format!("{} to {}", three_digits(ratio.low), three_digits(ratio.high));
     let dash = || NOTHING.to_owned();
     let cells = |row: &Comparison| {
@@ -110,8 +129,7 @@ pub fn numbers(view: &View, comparisons: &[Comparison]) -> Option<String> {
             call(row.call).to_owned(),
         ]
     };
-    let rows: Vec<_> =
-        comparisons.iter().filter(|row| row.scenario == view.note.name).map(cells).collect();
+    let rows: Vec<_> = comparisons.iter().filter(|row| row.scenario == view.note.name).map(cells).collect();
     (!rows.is_empty()).then(|| table(&headings.map(str::to_owned), &rows))
 }
 
@@ -178,8 +196,14 @@ fn draw_noise(frame: &mut Frame, noise: Option<&Ratio>, at: usize, x: &Scale) {
     frame.svg.rect("band", (from, top), ((to - from).max(1.0), ROW), "");
 }
 
-fn draw_row(frame: &mut Frame, view: &View, (row, name): (&Comparison, &str), at: usize, x: &Scale) {
-    let (left, right) = frame.x_range();
+fn draw_row(
+    frame: &mut Frame,
+    view: &View,
+    (row, name): (&Comparison, &str),
+    (at, text_at): (usize, f64),
+    x: &Scale,
+) {
+    let (left, _) = frame.x_range();
     let y = middle(frame, at);
     let called = matches!(row.call, Call::Lower | Call::Higher);
     frame.svg.text(if called { "strong" } else { "tick" }, (left - 5.0, y + 3.5), Anchor::End, name);
@@ -191,7 +215,7 @@ fn draw_row(frame: &mut Frame, view: &View, (row, name): (&Comparison, &str), at
         }
         None => call(row.call).to_owned(),
     };
-    frame.svg.text(if called { "strong" } else { "tick" }, (right - TEXT + 10.0, y + 3.5), Anchor::Start, &text);
+    frame.svg.text(if called { "strong" } else { "tick" }, (text_at, y + 3.5), Anchor::Start, &text);
 }
 
 fn draw_ratio(frame: &mut Frame, ratio: &Ratio, (hue, hollow): (&str, &str), y: f64, x: &Scale) {

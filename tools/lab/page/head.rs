@@ -90,7 +90,9 @@ pub fn contents(views: &[View], results: &Results) -> String {
         )
     };
     let entries: String = views.iter().map(entry).collect();
-    format!("<nav aria-labelledby=\"contents\">\n<h2 id=\"contents\">Scenarios</h2>\n<ul>\n{entries}</ul>\n</nav>\n")
+    format!(
+        "<nav aria-labelledby=\"contents\">\n<h2 id=\"contents\">Scenarios</h2>\n<ul>\n{entries}</ul>\n</nav>\n"
+    )
 }
 
 /// `3 of 3 CLAIMS HOLD` of one scenario, and the badge's kind.

@@ -5,7 +5,7 @@
 
 use evenkeel::measure::page::{
     frame::{Frame, PANEL},
-    scale::{Scale, tick_text, ticks_from_zero},
+    scale::{Scale, tick_text, ticks_between, ticks_from_zero},
 };
 
 use super::{
@@ -17,6 +17,7 @@ use crate::results::{Conditions, Results, Trial};
 use evenkeel::measure::page::escape;
 
 const HEIGHT: f64 = 130.0;
+const STROKES_MAX: usize = 140;
 
 /// A disturbance: its name, its unit, how much of it a trial had.
 type Disturbance = (&'static str, &'static str, fn(&Trial, &Conditions) -> f64);
@@ -51,6 +52,10 @@ pub fn section(results: &Results, agreement: &str) -> String {
 
 fn panel(results: &Results, (name, unit, of): &Disturbance) -> Option<String> {
     let values: Vec<f64> = results.trials.iter().map(|trial| of(trial, &trial.conditions)).collect();
+    // Where strokes would be thinner than a hair, one stands for the worst of its neighbours.
+    let per_stroke = values.len().div_ceil(STROKES_MAX).max(1);
+    let worst = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+    let worst: Vec<f64> = values.chunks(per_stroke).map(worst).collect();
     let most = values.iter().copied().fold(0.0, f64::max);
     if most <= 0.0 {
         return None;
@@ -62,11 +67,16 @@ fn panel(results: &Results, (name, unit, of): &Disturbance) -> Option<String> {
     let (left, right) = frame.x_range();
     let x = Scale::linear((0.0, values.len() as f64), (left, right));
     let bottom = frame.bottom();
-    let strokes = values.iter().enumerate().filter(|(_, value)| **value > 0.0);
-    let strokes: Vec<_> =
-        strokes.map(|(at, &value)| (x.at(at as f64 + 0.5), y.at(value) - bottom)).collect();
-    frame.svg.strokes("stroke c6", bottom, &strokes, ((right - left) / values.len() as f64 * 0.7).clamp(0.4, 8.0));
-    for tick in ticks_from_zero(values.len() as f64, 4).into_iter().filter(|&it| it <= values.len() as f64) {
+    let place =
+        |(at, &value): (usize, &f64)| (x.at((at as f64 + 0.5) * per_stroke as f64), y.at(value) - bottom);
+    let strokes: Vec<_> = worst.iter().enumerate().filter(|(_, value)| **value > 0.0).map(place).collect();
+    frame.svg.strokes(
+        "stroke c6",
+        bottom,
+        &strokes,
+        ((right - left) / worst.len() as f64 * 0.7).clamp(0.4, 8.0),
+    );
+    for tick in ticks_between((0.0, values.len() as f64), 4) {
         frame.x_tick(x.at(tick), &tick_text(tick));
     }
     frame.titles("trials, in run order", unit);
@@ -83,7 +93,10 @@ fn settings<'a>(results: &'a Results, agreement: &str) -> Vec<(&'a str, String)>
         ("started", results.started.clone()),
         ("version", results.version.to_string()),
         ("seed", results.seed.to_string()),
-        ("trials", format!("{} of {}, shuffled within each round", results.trials.len(), results.trials_planned)),
+        (
+            "trials",
+            format!("{} of {}, shuffled within each round", results.trials.len(), results.trials_planned),
+        ),
         (
             "doubtful trials",
             format!(

@@ -44,7 +44,10 @@ pub fn key(entries: impl IntoIterator<Item = (String, String)>) -> String {
             Some(class) => format!("<rect class=\"{class}\" width=\"26\" height=\"10\"/>"),
             None => format!("<path class=\"curve {class}\" d=\"M0 5h26\"/>"),
         };
-        format!("<span><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\">{mark}</svg>{}</span>\n", escape(&name))
+        format!(
+            "<span><svg viewBox=\"0 0 26 10\" aria-hidden=\"true\">{mark}</svg>{}</span>\n",
+            escape(&name)
+        )
     };
     let entries: String = entries.into_iter().map(entry).collect();
     format!("<p class=\"keys\">{entries}</p>\n")

@@ -121,7 +121,8 @@ fn scenario(view: &View, results: &Results, shown: &Shown, folded: bool) -> Stri
     if !folded {
         return format!("<section id=\"{id}\">\n<h2>{heading}</h2>\n{about}{charts}</section>\n");
     }
-    let tallied = head::tallied(results, name).map(|(text, kind)| html::badge(&text, kind)).unwrap_or_default();
+    let tallied =
+        head::tallied(results, name).map(|(text, kind)| html::badge(&text, kind)).unwrap_or_default();
     format!(
         "<section id=\"{id}\">\n<details class=\"scenario\"><summary><h2>{heading} {tallied}</h2></summary>\n\
          {about}{charts}</details>\n</section>\n"

@@ -16,14 +16,25 @@ pub fn panels(view: &View) -> Option<String> {
     let curves: Vec<Vec<Curve>> =
         view.columns.iter().map(|column| column.series.iter().flat_map(curves).collect()).collect();
     let axes = Axes::around(curves.iter().flatten().map(|curve| &curve.points))?;
-    let panels = view.columns.iter().zip(&curves).filter(|(_, own)| !own.is_empty()).map(|(column, own)| {
-        let others = view.columns.iter().zip(&curves).filter(|(other, _)| other.name != column.name);
-        let others: Vec<&Points> = others
-            .flat_map(|(_, curves)| curves)
-            .filter(|curve| !curve.thin)
-            .map(|curve| &curve.points)
-            .collect();
-        panel(column, own, &others, axes)
+    let all: Vec<&Points> =
+        curves.iter().flatten().filter(|curve| !curve.thin).map(|curve| &curve.points).collect();
+    let ghosts = format!("{}-spectra", view.note.name);
+    let own = view.columns.iter().zip(&curves).filter(|(_, own)| !own.is_empty());
+    let panels = own.enumerate().map(|(at, (column, own))| {
+        let title = format!("Response time by percentile in {}", column.name);
+        let mut frame = Frame::new(PANEL, &title, &note(column));
+        axes.draw(&mut frame, "response time, ms");
+        if at == 0 {
+            frame.svg.begin(&ghosts);
+            axes.ghosts(&mut frame, all.iter().copied());
+            frame.svg.end();
+        } else {
+            frame.svg.again(&ghosts);
+        }
+        axes.curves(&mut frame, own);
+        let overloaded = column.series.iter().any(|series| series.overload().is_some());
+        let badges = if overloaded { badge("OVERLOADED", "alarm") } else { String::new() };
+        figure(&column.name, &badges, &note(column), &frame.svg.finish())
     });
     let dashes = view.columns.iter().any(|column| column.series.len() > 1);
     let note = format!(
@@ -33,18 +44,6 @@ pub fn panels(view: &View) -> Option<String> {
         if dashes { "Solid: the first mode named; dashed: the second. " } else { "" }
     );
     row("Who waits: percentiles of the response time", &note, panels)
-}
-
-fn panel(column: &Column, own: &[Curve], others: &[&Points], axes: Axes) -> String {
-    let title = format!("Response time by percentile in {}", column.name);
-    let mut frame = Frame::new(PANEL, &title, &note(column));
-    axes.draw(&mut frame, own, others, "response time, ms");
-    let badges = if column.series.iter().any(|series| series.overload().is_some()) {
-        badge("OVERLOADED", "alarm")
-    } else {
-        String::new()
-    };
-    figure(&column.name, &badges, &note(column), &frame.svg.finish())
 }
 
 /// `level: p50 0.91, p99 12.3 ms`, a mode a part.

@@ -55,7 +55,12 @@ fn calls(series: &Series) -> Option<[f64; PARTS.len()]> {
 fn draw(rows: &[(&str, [f64; PARTS.len()])], highest: f64) -> String {
     let size = (WIDE, rows.len() as f64 * ROW + MARGINS);
     let names = rows.iter().map(|(mode, _)| *mode);
-    let mut frame = Frame::with_names(names, size, "System calls per message", "A bar a mode; the sum stands at its end.");
+    let mut frame = Frame::with_names(
+        names,
+        size,
+        "System calls per message",
+        "A bar a mode; the sum stands at its end.",
+    );
     let (left, right) = frame.x_range();
     let ticks = ticks_from_zero(highest, 4);
     let x = Scale::linear((0.0, ticks[ticks.len() - 1]), (left, right - TEXT));
@@ -64,17 +69,25 @@ fn draw(rows: &[(&str, [f64; PARTS.len()])], highest: f64) -> String {
         let top = frame.top() + at as f64 * ROW;
         frame.svg.text("tick", (left - 5.0, top + ROW / 2.0 + 3.5), Anchor::End, mode);
         let mut from = 0.0;
-        for (part, (&calls, (name, _))) in calls.iter().zip(PARTS).enumerate().filter(|(_, (calls, _))| **calls > 0.0) {
+        for (part, (&calls, (name, _))) in
+            calls.iter().zip(PARTS).enumerate().filter(|(_, (calls, _))| **calls > 0.0)
+        {
             let (start, end) = (x.at(from), x.at(from + calls));
-            let tip = format!("{mode}: {} {name} per message", three_digits(calls));
+            let shown = end - start > 30.0;
+            let tip = if shown { String::new() } else { format!("{} {name}", three_digits(calls)) };
             frame.svg.rect(&format!("part{part}"), (start, top + 3.0), (end - start, ROW - 6.0), &tip);
-            if end - start > 30.0 {
+            if shown {
                 let middle = (f64::midpoint(start, end), top + ROW / 2.0 + 3.5);
                 frame.svg.text("within", middle, Anchor::Middle, &three_digits(calls));
             }
             from += calls;
         }
-        frame.svg.text("strong", (x.at(from) + 5.0, top + ROW / 2.0 + 3.5), Anchor::Start, &three_digits(from));
+        frame.svg.text(
+            "strong",
+            (x.at(from) + 5.0, top + ROW / 2.0 + 3.5),
+            Anchor::Start,
+            &three_digits(from),
+        );
     }
     frame.titles("calls per message", "");
     frame.svg.finish()

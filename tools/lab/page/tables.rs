@@ -31,8 +31,11 @@ pub fn figures(view: &View) -> Option<String> {
 }
 
 fn rows(view: &View, series: &Series, counts: bool, names: &[&str]) -> Vec<Vec<String>> {
-    let steps: Vec<Option<f64>> =
-        view.note.sweep.as_ref().map_or_else(|| vec![None], |steps| steps.iter().copied().map(Some).collect());
+    let steps: Vec<Option<f64>> = view
+        .note
+        .sweep
+        .as_ref()
+        .map_or_else(|| vec![None], |steps| steps.iter().copied().map(Some).collect());
     let row = |step: Option<f64>| {
         let trials = series.trials.iter().copied().filter(|trial| step.is_none() || trial.step == step);
         let part = Series { trials: trials.collect(), ..*series };

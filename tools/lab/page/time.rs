@@ -9,7 +9,7 @@ use evenkeel::measure::{
     page::{
         frame::{Frame, MARGINS, PANEL},
         heat::{Cells, Levels},
-        scale::{Scale, decade_ticks, extent, tick_text, ticks_from_zero},
+        scale::{Scale, decade_ticks, extent, tick_text, ticks_between, ticks_from_zero},
     },
 };
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// More columns than these can't be told apart in a panel: neighbours are added up.
-const COLUMNS_MAX: usize = 72;
+const COLUMNS_MAX: usize = 60;
 const LANE: f64 = 15.0;
 /// The height of a strip's lanes together is at most this.
 const LANES_MAX: f64 = 160.0;
@@ -125,7 +125,8 @@ impl<'a> Map<'a> {
 
     fn draw(&self, levels: Levels, (low_ns, high_ns): (f64, f64)) -> String {
         let title = format!("Answers by time and latency in {}", self.mode);
-        let mut frame = Frame::new(PANEL, &title, "A heat map: counts of answers, the more the farther from the ground.");
+        let mut frame =
+            Frame::new(PANEL, &title, "A heat map: counts of answers, the more the farther from the ground.");
         let length_s = self.counts.len() as f64 * self.column_s;
         let x = Scale::linear((0.0, length_s), frame.x_range());
         let y = Scale::logarithmic((low_ns / 1e6, high_ns / 1e6), frame.y_range());
@@ -133,7 +134,8 @@ impl<'a> Map<'a> {
             .filter(|&at| (low_ns..high_ns).contains(&(self.bounds_ns[at].max(1) as f64)))
             .collect();
         let level = |bucket: usize, column: &Vec<u64>| levels.of(column[bucket] as f64);
-        let rows = buckets.iter().map(|&at| self.counts.iter().map(|column| level(at, column)).collect()).collect();
+        let rows =
+            buckets.iter().map(|&at| self.counts.iter().map(|column| level(at, column)).collect()).collect();
         for tick in decade_ticks((low_ns / 1e6, high_ns / 1e6)) {
             frame.y_tick(y.at(tick), &tick_text(tick), "grid");
         }
@@ -190,7 +192,9 @@ fn strip<'a>(series: &Series<'a>) -> Option<Strip<'a>> {
         mode: series.mode,
         length_s: columns.len() as f64 * per_column as f64 * slice_s,
         measured_s: (slices.measured_from as f64 * slice_s, slices.measured_until as f64 * slice_s),
-        rows: (0..workers).map(|worker| columns.iter().map(|column| open(worker, column)).collect()).collect(),
+        rows: (0..workers)
+            .map(|worker| columns.iter().map(|column| open(worker, column)).collect())
+            .collect(),
     })
 }
 
@@ -198,17 +202,26 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
     let title = format!("Fullest worker over the mean in {}", column.name);
     let mut frame = Frame::new(PANEL, &title, "Lines over time, beside a band of what chance gives.");
     let (left, right) = frame.x_range();
-    let rounds: Vec<(_, Vec<Vec<(f64, f64)>>)> =
-        column.series.iter().map(|series| (series, series.trials.iter().filter_map(|trial| uneven(trial)).collect())).collect();
+    let rounds: Vec<(_, Vec<Vec<(f64, f64)>>)> = column
+        .series
+        .iter()
+        .map(|series| (series, series.trials.iter().filter_map(|trial| uneven(trial)).collect()))
+        .collect();
     let length_s = rounds.iter().flat_map(|(_, rounds)| rounds).filter_map(|round| Some(round.last()?.0));
     let length_s = extent(length_s)?.1;
     let x = Scale::linear((0.0, length_s), (left, right));
     let ticks = ticks_from_zero(workers as f64, 4);
     let y = Scale::linear((0.0, ticks[ticks.len() - 1]), frame.y_range());
-    frame.svg.rect("band", (left, y.at(by_chance.p95)), (right - left, y.at(1.0) - y.at(by_chance.p95)), "by chance, 95 %");
+    frame.svg.rect(
+        "band",
+        (left, y.at(by_chance.p95)),
+        (right - left, y.at(1.0) - y.at(by_chance.p95)),
+        "by chance, 95 %",
+    );
     frame.y_ticks(&ticks, |value| y.at(value));
     frame.svg.line("even", (left, y.at(by_chance.mean)), (right, y.at(by_chance.mean)));
-    let place = |points: Vec<(f64, f64)>| -> Vec<_> { points.iter().map(|&(s, it)| (x.at(s), y.at(it))).collect() };
+    let place =
+        |points: Vec<(f64, f64)>| -> Vec<_> { points.iter().map(|&(s, it)| (x.at(s), y.at(it))).collect() };
     for (series, rounds) in rounds.iter().filter(|(_, rounds)| !rounds.is_empty()) {
         let bound = |pick: fn((f64, f64)) -> f64| place(across(rounds, |values| extent(values).map(pick)));
         let class = format!("ribbon {}", series.hue.colour());
@@ -238,7 +251,8 @@ fn uneven(trial: &Trial) -> Option<Vec<(f64, f64)>> {
 fn across(rounds: &[Vec<(f64, f64)>], pick: impl Fn(Vec<f64>) -> Option<f64>) -> Vec<(f64, f64)> {
     let reach = rounds.iter().map(Vec::len).min().unwrap_or(0);
     let every = reach.div_ceil(COLUMNS_MAX).max(1);
-    let at = |index: usize| Some((rounds[0][index].0, pick(rounds.iter().map(|round| round[index].1).collect())?));
+    let at =
+        |index: usize| Some((rounds[0][index].0, pick(rounds.iter().map(|round| round[index].1).collect())?));
     (0..reach).step_by(every).filter_map(at).collect()
 }
 
@@ -268,8 +282,7 @@ fn time_axis(frame: &mut Frame, x: &Scale, length_s: f64, (from_s, until_s): (f6
 }
 
 fn time_ticks(frame: &mut Frame, x: &Scale, length_s: f64) {
-    let ticks: Vec<_> = ticks_from_zero(length_s, 4).into_iter().filter(|&s| s <= length_s * 1.001).collect();
-    for s in ticks {
+    for s in ticks_between((0.0, length_s), 4) {
         frame.x_tick(x.at(s), &tick_text(s));
     }
 }

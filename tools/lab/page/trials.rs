@@ -3,7 +3,7 @@
 
 use evenkeel::measure::page::{
     frame::{Frame, PANEL},
-    scale::{Scale, decade_ticks, decades, extent, tick_text, ticks_from_zero},
+    scale::{Scale, decade_ticks, decades, extent, tick_text, ticks_between, ticks_from_zero},
 };
 
 use super::{
@@ -23,7 +23,8 @@ pub fn panels(view: &View) -> Option<String> {
     let name = ["p99_ns"].into_iter().chain(figures).find(|name| has(name))?;
     let axes = Axes::of(view, name)?;
     let title = axes.of.title(name);
-    let panels = view.columns.iter().map(|column| figure(&column.name, "", "", &axes.panel(view, column, &title)));
+    let panels =
+        view.columns.iter().map(|column| figure(&column.name, "", "", &axes.panel(view, column, &title)));
     let twins = if view.twins.is_empty() { "" } else { " Crosses: the baseline's twin (A/A)." };
     row(
         "Every trial",
@@ -62,8 +63,11 @@ impl<'a> Axes<'a> {
     }
 
     fn panel(&self, view: &View, column: &Column, title: &str) -> String {
-        let mut frame =
-            Frame::new((PANEL.0, HEIGHT), &format!("{title} of every trial in {}", column.name), "Marks in run order.");
+        let mut frame = Frame::new(
+            (PANEL.0, HEIGHT),
+            &format!("{title} of every trial in {}", column.name),
+            "Marks in run order.",
+        );
         let (left, right) = frame.x_range();
         let x = Scale::linear((self.from_s, self.until_s), (left + 8.0, right - 8.0));
         let y = if self.logarithmic {
@@ -75,28 +79,38 @@ impl<'a> Axes<'a> {
             frame.y_ticks(&ticks_from_zero(self.domain.1, 4), |value| y.at(value));
             y
         };
-        let length = self.until_s - self.from_s;
-        for s in ticks_from_zero(length, 4).into_iter().filter(|&s| s <= length) {
-            frame.x_tick(x.at(self.from_s + s), &tick_text((self.from_s + s).round()));
+        for s in ticks_between((self.from_s, self.until_s), 4) {
+            frame.x_tick(x.at(s), &tick_text(s));
         }
-        let place = |trial: &Trial| Some((x.at(trial.at_s), y.at(self.of.value(*trial.figures.get(self.name)?))));
+        let place =
+            |trial: &Trial| Some((x.at(trial.at_s), y.at(self.of.value(*trial.figures.get(self.name)?))));
         let is_own = |trial: &Trial| column.series.iter().any(|series| series.mode == trial.mode);
-        let others: Vec<_> = view.trials().filter(|trial| !is_own(trial)).filter_map(place).collect();
-        frame.svg.dots("dots", &others);
+        let ghosts = format!("{}-trials", view.note.name);
+        if view.columns.first().is_some_and(|first| first.name == column.name) {
+            frame.svg.begin(&ghosts);
+            frame.svg.dots("dots", &view.trials().filter_map(place).collect::<Vec<_>>());
+            frame.svg.end();
+        } else {
+            frame.svg.again(&ghosts);
+        }
         for twin in view.twins.iter().filter(|twin| is_own(twin)) {
             if let Some((x, y)) = place(twin) {
                 frame.svg.cross("cross", (x, y), 3.5, &self.tip(twin, "A/A, "));
             }
         }
         for series in &column.series {
-            for trial in &series.trials {
-                let Some(at) = place(trial) else { continue };
-                let hollow = if doubts(trial).is_empty() { "" } else { " hollow" };
-                let class = format!("dot {}{hollow}", series.hue.colour());
-                if series.hue.dash() % 2 == 0 {
-                    frame.svg.circle(&class, at, 3.8, &self.tip(trial, ""));
+            let (doubtful, clean): (Vec<&Trial>, Vec<_>) =
+                series.trials.iter().partition(|trial| !doubts(trial).is_empty());
+            let (colour, round) = (series.hue.colour(), series.hue.dash() % 2 == 0);
+            let shape = if round { "" } else { " square" };
+            let clean: Vec<_> = clean.into_iter().filter_map(place).collect();
+            frame.svg.dots(&format!("marks {colour}{shape}"), &clean);
+            for (trial, at) in doubtful.into_iter().filter_map(|trial| Some((trial, place(trial)?))) {
+                let (class, tip) = (format!("dot {colour} hollow"), self.tip(trial, ""));
+                if round {
+                    frame.svg.circle(&class, at, 3.2, &tip);
                 } else {
-                    frame.svg.diamond(&class, at, 4.4, &self.tip(trial, ""));
+                    frame.svg.rect(&class, (at.0 - 3.0, at.1 - 3.0), (6.0, 6.0), &tip);
                 }
             }
         }
@@ -106,7 +120,8 @@ impl<'a> Axes<'a> {
 
     fn tip(&self, trial: &Trial, what: &str) -> String {
         let value = trial.figures.get(self.name).map(|&value| three_digits(self.of.value(value)));
-        let mut tip = format!("{what}{}, round {}: {}", trial.mode, trial.round + 1, value.unwrap_or_default());
+        let mut tip =
+            format!("{what}{}, round {}: {}", trial.mode, trial.round + 1, value.unwrap_or_default());
         for doubt in doubts(trial) {
             tip = tip + ", " + doubt;
         }

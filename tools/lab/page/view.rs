@@ -57,7 +57,8 @@ impl<'a> View<'a> {
             if at == columns.len() {
                 columns.push(Column { name: name.to_owned(), series: Vec::new() });
             }
-            let hue = if by_accept { Hue::new(colour(name), columns[at].series.len()) } else { Hue::nth(index) };
+            let hue =
+                if by_accept { Hue::new(colour(name), columns[at].series.len()) } else { Hue::nth(index) };
             let short = mode.split_once('/').map_or(mode, |(_, short)| short);
             columns[at].series.push(Series { mode, short, hue, trials });
         }
