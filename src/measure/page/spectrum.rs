@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Points a decade of 1/(1−p).
-const STEPS_PER_DECADE: i32 = 16;
+const STEPS_PER_DECADE: i32 = 12;
 /// The rarest share that is ever drawn, 1 in 100,000.
 const TAIL_DECADES: i32 = 5;
 const SAMPLES_BEYOND_MIN: f64 = 10.0;

@@ -9,6 +9,7 @@ use evenkeel::measure::{
 };
 
 use super::{
+    Detail,
     html::{badge, figure, row},
     view::{Column, Series, View},
 };
@@ -40,7 +41,8 @@ pub fn connections(view: &View) -> Option<String> {
 /// How busy each worker was. `None` where nothing was asked of them.
 pub fn busy(view: &View) -> Option<String> {
     let shares = |trial: &Trial| trial.busy_share.iter().map(|share| share * 100.0).collect();
-    if view.note.workers < 2 || view.trials().all(|trial| trial.load.is_none()) {
+    if view.detail >= Detail::Bare || view.note.workers < 2 || view.trials().all(|trial| trial.load.is_none())
+    {
         return None;
     }
     let highest = highest(view, &shares)?;

@@ -220,5 +220,5 @@ fn draw_row(
 
 fn draw_ratio(frame: &mut Frame, ratio: &Ratio, (hue, hollow): (&str, &str), y: f64, x: &Scale) {
     frame.svg.line(&format!("thin {hue}"), (x.at(ratio.low), y), (x.at(ratio.high), y));
-    frame.svg.circle(&format!("dot {hue}{hollow}"), (x.at(ratio.estimate), y), 4.0, &words(ratio));
+    frame.svg.circle(&format!("dot {hue}{hollow}"), (x.at(ratio.estimate), y), 4.0, "");
 }

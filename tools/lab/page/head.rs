@@ -57,7 +57,8 @@ pub fn glance(views: &[View], results: &Results) -> (String, Shown) {
     };
     let mut html = String::new();
     if let Some((view, bars)) = spread {
-        html += &format!("<h2>Who gets the connections: {}</h2>\n{bars}", escape(&view.note.heading));
+        let heading = format!("Who gets the connections: {}", view.note.heading);
+        html += &bars.replacen("Connections per worker", &escape(&heading), 1);
     }
     let plots = charts("Is the difference real?", forest::NOTE, plots.into_iter().map(|plot| plot.html));
     html += &plots.unwrap_or_default();

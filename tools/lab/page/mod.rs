@@ -45,14 +45,16 @@ pub enum Detail {
     Less,
     /// None of those.
     Least,
+    /// No more than who gets the connections, who waits, and whether that is real.
+    Bare,
 }
 
 /// The page of a run.
 pub fn render(results: &Results) -> String {
-    let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least];
+    let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare];
     let mut pages = details.into_iter().map(|detail| drawn(results, detail));
     // The last one is what is left where nothing is short enough.
-    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| drawn(results, Detail::Least))
+    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| drawn(results, Detail::Bare))
 }
 
 fn drawn(results: &Results, detail: Detail) -> String {
@@ -74,8 +76,8 @@ fn drawn(results: &Results, detail: Detail) -> String {
     }
     body += &honesty::section(results, &agreement.unwrap_or_else(|warning| warning));
     if detail >= Detail::Less {
-        body += "<p class=\"note\">To keep this page short, charts of single trials are left out; what they would \
-                 show is in raw/ beside it.</p>\n";
+        body += "<p class=\"note\">To keep this page short, some charts are left out, those of single trials first; \
+                 what they would show is in raw/ beside it.</p>\n";
     }
     let data = (detail == Detail::All).then(|| serde_json::to_string(results).ok()).flatten();
     document(&title, STYLE, &body, data.as_deref())

@@ -6,6 +6,7 @@ use evenkeel::measure::page::{
 };
 
 use super::{
+    Detail,
     html::{badge, figure, row},
     view::{Column, Series, View, runs},
 };
@@ -13,8 +14,11 @@ use crate::table::millis;
 
 /// `None` where nothing was measured.
 pub fn panels(view: &View) -> Option<String> {
-    let curves: Vec<Vec<Curve>> =
-        view.columns.iter().map(|column| column.series.iter().flat_map(curves).collect()).collect();
+    let curves: Vec<Vec<Curve>> = view
+        .columns
+        .iter()
+        .map(|column| column.series.iter().flat_map(|series| curves(series, view.detail)).collect())
+        .collect();
     let axes = Axes::around(curves.iter().flatten().map(|curve| &curve.points))?;
     let all: Vec<&Points> =
         curves.iter().flatten().filter(|curve| !curve.thin).map(|curve| &curve.points).collect();
@@ -62,7 +66,7 @@ fn note(column: &Column) -> String {
     column.series.iter().map(of).collect::<Vec<_>>().join(" · ")
 }
 
-fn curves(series: &Series) -> Vec<Curve> {
+fn curves(series: &Series, detail: Detail) -> Vec<Curve> {
     let curve = |name: &str, points: Points, runs, thin| Curve {
         name: format!("{}, {name}", series.mode),
         hue: series.hue,
@@ -73,7 +77,7 @@ fn curves(series: &Series) -> Vec<Curve> {
     let response = series.merged(|load| &load.latency).map(|merged| {
         curve("response", points(&merged), runs(series.loads().map(|load| points(&load.latency))), false)
     });
-    let service = series.merged(|load| &load.service);
+    let service = (detail < Detail::Bare).then(|| series.merged(|load| &load.service)).flatten();
     let service = service.map(|merged| curve("service", points(&merged), Vec::new(), true));
     response.into_iter().chain(service).filter(|curve| curve.points.len() > 1).collect()
 }

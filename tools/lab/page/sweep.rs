@@ -29,7 +29,13 @@ pub fn panels(view: &View) -> Option<String> {
          overloaded or otherwise doubtful.",
         panels,
     )?;
-    Some(html + &key(view.series().map(|series| (series.hue.to_string(), series.mode.to_owned()))))
+    let entry = |(at, series): (usize, &Series)| (hue(at, series).to_string(), series.mode.to_owned());
+    Some(html + &key(view.series().enumerate().map(entry)))
+}
+
+/// On one pair of axes each mode has a dash of its own as well.
+fn hue(at: usize, series: &Series) -> Hue {
+    series.hue.dashed(at)
 }
 
 /// What a mode had at one step.
@@ -44,7 +50,7 @@ struct Point {
 fn panel(view: &View, name: &str, steps: &[f64]) -> Option<String> {
     let of = Figure::named(name);
     let curves: Vec<(Hue, &str, Vec<Point>)> =
-        view.series().map(|series| (series.hue, series.mode, points(series, name, steps))).collect();
+        view.series().enumerate().map(|(at, it)| (hue(at, it), it.mode, points(it, name, steps))).collect();
     let all = || curves.iter().flat_map(|(_, _, points)| points);
     let (low, high) = extent(all().flat_map(|point| [point.low, point.high]))?;
     if all().count() < 2 {

@@ -70,7 +70,7 @@ pub fn workers(view: &View) -> Option<String> {
 
 /// How uneven that was: the fullest worker over the mean, beside what chance gives.
 pub fn imbalance(view: &View) -> Option<String> {
-    if view.note.workers < 2 {
+    if view.detail >= Detail::Bare || view.note.workers < 2 {
         return None;
     }
     let total = view.trials().map(|trial| trial.per_worker.iter().sum::<u64>()).max()?;
