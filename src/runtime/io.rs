@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::Trigger,
     measure::recorder::Recorder,
-    sys::{Errno, epoll::Epoll},
+    sys::{Errno, epoll::Epoll, socket::Socket, timestamp},
 };
 
 /// The most reads of a turn from one side, unless its budget is unlimited. Bytes alone don't bound a turn: where
@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub worker: usize,
     /// The time of the running iteration.
     pub now_ns: u64,
+    /// Whether the kernel is asked when it received what clients send.
+    pub stamps: bool,
     /// Whether the worker has been told to stop.
     pub is_draining: bool,
     pub recorder: Recorder,
@@ -93,12 +95,10 @@ impl<'a> Io<'a> {
             Ok(wanted) => wanted,
             Err(read) => return read,
         };
-        let half = self.link.half(side);
-        let result =
-            half.socket.as_ref().map_or(Err(Errno::AGAIN), |socket| socket.read(&mut buffer[..wanted]));
-        match result {
+        match self.receive(side, &mut buffer[..wanted]) {
             Ok(0) => self.read_end(side),
             Ok(len) => {
+                let half = self.link.half(side);
                 if len < wanted && half.short_read_drains(self.cx.trigger) {
                     half.readable = false;
                 }
@@ -324,6 +324,16 @@ impl<'a> Io<'a> {
     }
 
     #[inline]
+    fn receive(&mut self, side: Side, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let Some(socket) = &self.link.half(side).socket else { return Err(Errno::AGAIN) };
+        self.cx.recorder.counts.reads += 1;
+        if self.cx.stamps && side == Side::Client {
+            return receive_stamped(socket, buffer, &mut self.cx.recorder);
+        }
+        socket.read(buffer)
+    }
+
+    #[inline]
     fn read_data(&mut self, side: Side, len: usize) -> Read {
         self.budget[side as usize] -= len;
         self.cx.work += 1;
@@ -352,6 +362,7 @@ impl<'a> Io<'a> {
     }
 
     fn read_nothing(&mut self, side: Side) -> Read {
+        self.cx.recorder.counts.read_eagain += 1;
         let half = self.link.half(side);
         half.readable = false;
         half.hides_more = false;
@@ -410,6 +421,7 @@ impl<'a> Io<'a> {
     #[inline]
     fn send(&mut self, side: Side, bytes: &[u8]) -> usize {
         let half = self.link.half(side);
+        self.cx.recorder.counts.writes += 1;
         let result = half.socket.as_ref().map_or(Err(Errno::PIPE), |socket| socket.write(bytes));
         let sent = match result {
             Ok(sent) => sent,
@@ -487,4 +499,14 @@ impl<'a> Io<'a> {
             };
         }
     }
+}
+
+/// Reads, and records how long ago the kernel received the last of it.
+#[inline(never)]
+fn receive_stamped(socket: &Socket, buffer: &mut [u8], recorder: &mut Recorder) -> Result<usize, Errno> {
+    let (len, stamp_ns) = socket.read_stamped(buffer)?;
+    if len > 0 {
+        recorder.arrived(stamp_ns.map(|stamp_ns| timestamp::realtime_ns().saturating_sub(stamp_ns)));
+    }
+    Ok(len)
 }

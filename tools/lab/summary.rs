@@ -16,7 +16,7 @@ pub struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// The rounds of `scenario` in the modes that `belongs` picks by name.
     pub fn of(results: &'a Results, scenario: &str, belongs: impl Fn(&str) -> bool) -> Self {
-        let picked = |trial: &&Trial| trial.scenario == scenario && belongs(&trial.mode);
+        let picked = |trial: &&Trial| trial.scenario == scenario && !trial.twin && belongs(&trial.mode);
         Self { trials: results.trials.iter().filter(picked).collect() }
     }
 

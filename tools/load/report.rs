@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use super::{
     clock::SECOND_NS,
-    plan::{End, Load, Plan},
-    tally::{Errors, Tally, histogram},
+    places::PlacesJson,
+    plan::{Close, End, Load, Plan},
+    slices::SlicesJson,
+    tally::{Errors, Tally},
 };
 
 /// An open loop fell short where it achieved less than this part of what was offered.
@@ -54,9 +56,23 @@ pub struct Report {
     pub connect_latency: HistogramJson,
     /// How late the generator itself was.
     pub send_lag: HistogramJson,
+    /// From the kernel's receive stamp to the read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_delay: Option<HistogramJson>,
+    /// Reads whose bytes had no stamp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unstamped: Option<u64>,
     /// What each worker did, where connections are greeted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_worker: Option<Vec<Worker>>,
+    /// The run over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices: Option<SlicesJson>,
+    /// The connections one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_connection: Option<PlacesJson>,
+    /// Threads that shared the load.
+    threads: usize,
     /// The generator's own CPU time within the window, user and system.
     pub cpu_s: f64,
     /// The first failure, in words.
@@ -90,7 +106,7 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arrivals: Option<&'static str>,
+    arrivals: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spin: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,11 +117,27 @@ struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     churn: Option<u64>,
     greet: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close: Option<&'static str>,
+    shape: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_rate: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_chunk: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    hold: bool,
     connect_spacing_s: f64,
     threads: usize,
     cores: Vec<usize>,
     seed: u64,
     verify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices_s: Option<f64>,
+    per_connection: bool,
+    timestamps: bool,
 }
 
 impl Report {
@@ -113,8 +145,7 @@ impl Report {
     pub fn new(plan: &Plan, started: String, tally: Tally) -> Self {
         let duration_s = tally.window_ns.map_or(0.0, |(from_ns, until_ns)| seconds(until_ns - from_ns));
         let per_s = |count: u64| if duration_s > 0.0 { count as f64 / duration_s } else { 0.0 };
-        let mut latency = histogram();
-        tally.groups.iter().for_each(|group| latency += &group.latency);
+        let latency = tally.latency();
         let messages = tally.groups.iter().map(|group| group.messages).sum();
         let is_open_loop = plan.is_open_loop();
         Self {
@@ -137,7 +168,14 @@ impl Report {
             latency: nanos(&latency),
             connect_latency: nanos(&tally.connect),
             send_lag: nanos(&tally.lag),
+            receive_delay: tally.stamps.as_ref().map(|stamps| nanos(&stamps.delay)),
+            unstamped: tally.stamps.as_ref().map(|stamps| stamps.unstamped),
             by_worker: plan.greet.then(|| Worker::all(&tally)),
+            slices: tally.slices.as_ref().map(|slices| {
+                SlicesJson::new(slices, tally.window_ns.unwrap_or((tally.end_ns, tally.end_ns)), tally.end_ns)
+            }),
+            by_connection: plan.per_connection.then(|| PlacesJson::new(&tally.places)),
+            threads: plan.threads,
             cpu_s: seconds(tally.cpu_ns),
             first_failure: tally.first_failure,
         }
@@ -200,18 +238,31 @@ impl Config {
             size: plan.size,
             pipeline,
             rate: open.map(|(rate_per_s, ..)| rate_per_s),
-            arrivals: open.map(|(_, arrivals, _)| arrivals.name()),
+            arrivals: open.map(|(_, arrivals, _)| arrivals.to_string()),
             spin: open.map(|(.., spin)| spin),
             duration_s,
             messages,
             warmup_s: seconds(plan.warmup_ns),
             churn: plan.churn,
             greet: plan.greet,
+            close: plan.churn.map(|_| match plan.close {
+                Close::Fin => "fin",
+                Close::Rst => "rst",
+            }),
+            shape: plan.shape.to_string(),
+            think_s: plan.think_ns.map(seconds),
+            read_rate: plan.read_rate,
+            write_chunk: Some(plan.write_chunk).filter(|&chunk| chunk != u64::MAX),
+            source: plan.source.map(|source| source.to_string()),
+            hold: plan.hold,
             connect_spacing_s: seconds(plan.spacing_ns),
             threads: plan.threads,
             cores: plan.cores.clone(),
             seed: plan.seed,
             verify: plan.verify,
+            slices_s: plan.slice_ns.map(seconds),
+            per_connection: plan.per_connection,
+            timestamps: plan.timestamps,
         }
     }
 }

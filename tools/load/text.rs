@@ -105,7 +105,8 @@ impl Text<'_> {
             latency(f, "service", &report.service_latency)?;
         }
         latency(f, "send lag", &report.send_lag)?;
-        latency(f, "connect", &report.connect_latency)
+        latency(f, "connect", &report.connect_latency)?;
+        report.receive_delay.as_ref().map_or(Ok(()), |delay| latency(f, "in kernel", delay))
     }
 
     /// What a reader must know before believing the figures.
@@ -188,7 +189,7 @@ fn describe(plan: &Plan) -> String {
         Load::Open { rate_per_s, arrivals, .. } => format!(
             "open loop · {}/s {} · {} connections",
             show_count(rate_per_s),
-            arrivals.name(),
+            arrivals,
             plan.connections
         ),
         Load::ConnectOnly => return format!("{} connections, opened and held", plan.connections),

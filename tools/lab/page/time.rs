@@ -184,7 +184,7 @@ fn strip<'a>(series: &Series<'a>) -> Option<Strip<'a>> {
     let columns: Vec<_> = slices.open_by_worker.chunks(per_column).collect();
     let workers = slices.open_by_worker.iter().map(Vec::len).max()?;
     // The end of a column stands for it: these are levels, not events.
-    let open = |worker: usize, column: &&[Vec<u64>]| {
+    let open = |worker: usize, column: &&[Vec<i64>]| {
         column.last().and_then(|open| open.get(worker)).map_or(0.0, |&open| open as f64)
     };
     let slice_s = slices.slice_ns as f64 / 1e9;
@@ -236,12 +236,12 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
 /// (seconds, max/mean) at the end of each slice in which there were connections.
 fn uneven(trial: &Trial) -> Option<Vec<(f64, f64)>> {
     let slices = slices(trial).filter(|slices| has_workers(slices))?;
-    let at = |(index, open): (usize, &Vec<u64>)| {
-        let total: u64 = open.iter().sum();
+    let at = |(index, open): (usize, &Vec<i64>)| {
+        let total: i64 = open.iter().sum();
         let most = open.iter().copied().max().unwrap_or(0) as f64;
         let s = (index + 1) as f64 * slices.slice_ns as f64 / 1e9;
         // Of a handful nobody can say how even it is.
-        (total >= 2 * open.len() as u64).then(|| (s, most * open.len() as f64 / total as f64))
+        (total >= 2 * open.len() as i64).then(|| (s, most * open.len() as f64 / total as f64))
     };
     let points: Vec<_> = slices.open_by_worker.iter().enumerate().filter_map(at).collect();
     (points.len() > 1).then_some(points)
