@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use evenkeel::{cli::in_one_line, config::units};
 
 use super::{
-    catalogue,
+    catalogue, compare,
     mode::Mode,
     run::{self, Request},
     scenario::{self, Part, Scenario, Suite},
@@ -44,6 +44,15 @@ enum Command {
     },
     /// List the scenarios, the suites and the modes.
     List,
+    /// Two runs side by side, the second against the first.
+    Compare {
+        /// The folder of a run.
+        #[arg(value_name = "DIR")]
+        first: PathBuf,
+        /// The folder of another one.
+        #[arg(value_name = "DIR")]
+        second: PathBuf,
+    },
     /// Print the table of a finished run again, and write its page anew.
     Show {
         /// The folder of the run.
@@ -86,6 +95,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     let request = match command {
         Command::List => return print(&catalogue::list()),
         Command::Show { dir } => return run::show(dir),
+        Command::Compare { first, second } => return told(compare::compare(first, second)),
         Command::Quick(options) => suite(&Suite::QUICK, options),
         Command::Small(options) => suite(&Suite::SMALL, options),
         Command::Full(options) => suite(&Suite::FULL, options),
@@ -115,6 +125,10 @@ pub fn failure(message: &str) -> ExitCode {
 pub fn refusal(message: &str) -> ExitCode {
     eprintln!("evenkeel-lab: {message}");
     ExitCode::from(2)
+}
+
+fn told(text: Result<String, String>) -> ExitCode {
+    text.map_or_else(|message| refusal(&message), |text| print(&text))
 }
 
 fn suite(suite: &Suite, options: Options) -> Result<Request, String> {
@@ -217,6 +231,7 @@ mod tests {
             &["quick", "--modes", "rotate/edge/oneshot"],
             &["run", "trickle", "--resume"],
             &["show"],
+            &["compare", "one"],
             &["list", "all"],
         ] {
             let error = Cli::try_parse_from(["evenkeel-lab"].iter().chain(words)).unwrap_err();

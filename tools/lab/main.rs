@@ -14,7 +14,10 @@
 
 mod burner;
 mod catalogue;
+mod claims;
 mod cli;
+mod compare;
+mod comparison;
 mod conditions;
 mod disturbances;
 mod figures;
@@ -33,6 +36,8 @@ mod progress;
 mod reports;
 mod results;
 mod run;
+#[cfg(test)]
+mod sample;
 mod scenario;
 mod schedule;
 mod sockets;
@@ -40,6 +45,7 @@ mod statistics;
 mod store;
 mod summary;
 mod table;
+mod tail;
 mod trial;
 mod verdict;
 

@@ -11,7 +11,7 @@ use std::{
 use evenkeel::measure::report::date::rfc3339;
 
 use super::{
-    cli,
+    claims, cli, comparison,
     interrupts::Interrupts,
     machine::{Counters, Machine},
     mode::Mode,
@@ -111,6 +111,8 @@ fn text(results: &Results, store: &Store, style: Style, agreement: Option<&str>)
 /// A sentence, where they can't be written.
 pub fn conclude(results: &mut Results, store: &Store) -> Result<(), String> {
     results.interrupted = results.trials.len() < results.trials_planned;
+    results.comparisons = comparison::all(results);
+    results.claims = claims::all(results);
     results.verdicts = verdict::all(results);
     store.save_results(results)?;
     store.write("report.html", &page::render(results))
