@@ -41,8 +41,8 @@ fn panel(report: &Report, name: &str, histogram: &HistogramJson) -> Option<Strin
     let curve =
         Curve { name: name.to_owned(), hue: Hue::new(0, 0), points: all, runs: Vec::new(), thin: false };
     axes.draw(&mut frame, &[curve], &each.iter().collect::<Vec<_>>(), unit);
-    let samples = format!("{tells}{} samples", if tells.is_empty() { "" } else { "; " });
-    let note = samples.replace("samples", &format!("{} samples", show_count(histogram.count as f64)));
+    let samples = format!("{} samples", show_count(histogram.count as f64));
+    let note = if tells.is_empty() { samples } else { format!("{tells}; {samples}") };
     Some(figure(name, &note, &frame.svg.finish()))
 }
 
