@@ -75,7 +75,7 @@ impl Axes {
             frame.x_tick(x.at(rarity), text);
         }
         frame.svg.lines("grid", &lines);
-        frame.titles("percentile of messages", of_what);
+        frame.titles("percentile", of_what);
     }
 
     /// Draws curves in grey, to compare with.
