@@ -17,6 +17,8 @@ use super::{
 };
 
 /// Drive an echo server, check every byte that comes back, and tell how long each message took.
+///
+/// `evenkeel-load merge FILE…` adds the reports of several runs up (see merge --help).
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel-load", version, max_term_width = 100)]
 pub struct Args {
