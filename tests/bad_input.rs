@@ -34,8 +34,8 @@ const USAGE: &[(&str, &str)] = &[
         "'--accept <MODE>' cannot be used multiple",
     ),
     ("report", "<FILE> is missing"),
-    ("report one two", "unexpected argument 'two'"),
-    ("report one --format pdf", "--format: 'pdf' is none of text, json"),
+    ("report one --format pdf", "--format: 'pdf' is none of text, json, html"),
+    ("report - --diff -", "stdin (-) can be read only once"),
 ];
 
 /// Addresses that can't be listened on, whoever tries.

@@ -3,7 +3,7 @@
 //! Each is there only where it has a meaning: a quantile needs samples beyond it, a ratio something to divide
 //! by. A figure that is absent is 'not known', never 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel::measure::{balance::Balance, report::Report};
 use hdrhistogram::Histogram;
@@ -11,7 +11,11 @@ use hdrhistogram::Histogram;
 use super::{
     reports::{ByConnection, ClientReport, Served, Slices},
     results::quantile,
+    statistics::weights,
 };
+
+/// A greeting may name a worker that there can't be.
+const WORKERS_MAX: usize = 1 << 16;
 
 /// Every figure that there can be.
 pub const NAMES: &[&str] = &[
@@ -175,11 +179,9 @@ pub fn messages(server: &Report, client: &ClientReport, is_alone: bool) -> u64 {
     }
 }
 
-/// Connections as many as equally busy ones would scatter the same: (Σw)² / Σw² (Kish).
+/// Connections as many as equally busy ones would scatter the same.
 pub fn effective_n(connections: &ByConnection) -> Option<f64> {
-    let weights = || connections.messages.iter().map(|&messages| messages as f64);
-    let (sum, squares) = (weights().sum::<f64>(), weights().map(|weight| weight * weight).sum::<f64>());
-    (squares > 0.0).then(|| sum * sum / squares)
+    weights::effective_n(connections.messages.iter().map(|&messages| messages as f64))
 }
 
 /// The p99 of each measured slice that has one.
@@ -211,25 +213,16 @@ fn worker_p99_max_over_min(by_worker: &[Served]) -> Option<f64> {
     (p99s.len() > 1).then(|| high / low)
 }
 
-/// The share of the connections' p99s' variance that is between workers (η²): 0, your worker doesn't matter;
-/// 1, your latency is your worker.
+/// The share of the connections' p99s' variance that is between workers: 0, your worker doesn't matter; 1, your
+/// latency is your worker. With fewer than two connections a worker it would be luck.
 fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     let known = connections.worker.iter().zip(&connections.p99_ns);
-    let known: Vec<(usize, f64)> =
-        known.filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64))).collect();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let all: Vec<f64> = known.iter().map(|(_, p99)| *p99).collect();
-    let mut workers: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for (worker, p99) in &known {
-        workers.entry(*worker).or_default().push(*p99);
-    }
-    if workers.len() < 2 || all.len() < 2 * workers.len() {
-        return None;
-    }
-    let centre = mean(&all);
-    let total: f64 = all.iter().map(|p99| (p99 - centre).powi(2)).sum();
-    let between: f64 = workers.values().map(|own| own.len() as f64 * (mean(own) - centre).powi(2)).sum();
-    (total > 0.0).then(|| between / total)
+    let known: Vec<(usize, f64)> = known
+        .filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64)))
+        .filter(|(worker, _)| *worker < WORKERS_MAX)
+        .collect();
+    let workers: BTreeSet<usize> = known.iter().map(|(worker, _)| *worker).collect();
+    (known.len() >= 2 * workers.len()).then(|| weights::variance_between(known)).flatten()
 }
 
 /// To six significant digits, which is more than any figure here is worth.

@@ -41,7 +41,7 @@ pub fn results_of(rounds: usize) -> Results {
         contended: true,
         workers: 4,
         rounds,
-        phase_ms: 800,
+        phase_ms: 400,
         scenarios: parts.iter().map(note).collect(),
         modes: Mode::quick().iter().map(Mode::to_string).collect(),
         trials_planned: trials.len(),

@@ -121,7 +121,7 @@ pub struct Config {
     pub connections: usize,
     /// Bytes of a message.
     pub size: u64,
-    /// Closed loop: messages in flight.
+    /// Messages in flight on a connection; open loop: the most, where that was limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<usize>,
     /// Open loop: messages a second.
@@ -268,10 +268,11 @@ impl Config {
     }
 
     fn new(plan: &Plan) -> Self {
+        let in_flight_max = Some(plan.in_flight_max as usize).filter(|_| plan.in_flight_max < u64::MAX);
         let (kind, pipeline, open) = match plan.load {
             Load::Closed { pipeline } => (Kind::Closed, Some(pipeline), None),
             Load::Open { rate_per_s, arrivals, spin } => {
-                (Kind::Open, None, Some((rate_per_s, arrivals, spin)))
+                (Kind::Open, in_flight_max, Some((rate_per_s, arrivals, spin)))
             }
             Load::ConnectOnly => (Kind::ConnectOnly, None, None),
         };

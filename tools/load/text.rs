@@ -191,9 +191,10 @@ fn describe(config: &Config) -> String {
             format!("closed loop · {connections} connections × {pipeline} in flight · {size} B")
         }
         Kind::Open => format!(
-            "open loop · {}/s {} · {connections} connections · {size} B",
+            "open loop · {}/s {} · {connections} connections{} · {size} B",
             show_count(config.rate.unwrap_or(0.0)),
             config.arrivals.as_deref().unwrap_or_default(),
+            config.pipeline.map_or_else(String::new, |most| format!(" × ≤ {most} in flight")),
         ),
         Kind::ConnectOnly => format!("{connections} connections, opened and held"),
     }

@@ -120,6 +120,7 @@ impl Report {
             ends: ends(workers),
             upstreams: upstreams.map(|(index, info)| Upstream::new(info, index, workers)).collect(),
             notes: run.notes,
+            merged: Vec::new(),
         }
     }
 }

@@ -245,7 +245,7 @@ impl Scenario {
     /// How long a trial takes, roughly.
     pub fn estimate(&self) -> Duration {
         /// A server and a client start, settle and end.
-        const PROCESSES: Duration = Duration::from_millis(250);
+        const PROCESSES: Duration = Duration::from_millis(130);
         let beside: Duration = self.beside.iter().map(|beside| args::connecting(&beside.flags)).sum();
         let upstreams = PROCESSES / 5 * u32::try_from(self.server.upstreams).unwrap_or(u32::MAX);
         PROCESSES + self.client_time() + beside + upstreams
