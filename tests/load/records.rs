@@ -95,3 +95,45 @@ fn what_lies_in_the_kernel_while_the_generator_stands_still_is_told() {
     );
     assert!(run.count("/receive_delay/p50") < longest_ns / 10, "{}", run.json);
 }
+
+#[test]
+fn reports_are_merged_bucket_by_bucket() {
+    let address = greeting_server();
+    let folder = env::temp_dir().join(format!("evenkeel-load-merge-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let runs: Vec<_> = [("1", "300"), ("2", "700")]
+        .map(|(seed, messages)| load(address, &format!("--greet --seed {seed} --messages {messages}")))
+        .into_iter()
+        .collect();
+    let files: Vec<_> = ["one.json", "two.json"].map(|name| folder.join(name)).into_iter().collect();
+    for (file, run) in files.iter().zip(&runs) {
+        fs::write(file, format!("{}\n", run.json)).unwrap();
+    }
+    let merge = |flags: &[&str]| {
+        let mut command = command("merge", "");
+        Run::of(command.args(&files).args(flags).output().unwrap())
+    };
+    let merged = merge(&["--json"]);
+    assert_eq!((merged.code, merged.stderr.as_str()), (Some(0), ""));
+    assert_eq!(
+        (merged.count("/messages"), merged.count("/runs"), merged.count("/connections")),
+        (1_000, 2, 128)
+    );
+    let sum = runs[0].histogram("latency") + runs[1].histogram("latency");
+    assert_eq!(merged.histogram("latency"), sum);
+    let by_worker = merged.json["by_worker"].as_array().unwrap();
+    assert_eq!(by_worker.iter().map(|worker| worker["messages"].as_u64().unwrap()).sum::<u64>(), 1_000);
+    // They differ in the number of messages that was asked for, which a reader should know.
+    assert_eq!(merged.json["configs_differ"], true);
+    let text = command("merge", "").args(&files).output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("2 runs merged") && text.contains("Not all runs were alike"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    fs::write(&files[1], "no report\n").unwrap();
+    let failed = merge(&[]);
+    assert_eq!((failed.code, failed.stderr.lines().count()), (Some(1), 1), "{}", failed.stderr);
+    assert!(failed.stderr.contains("two.json, line 1"), "{}", failed.stderr);
+    fs::remove_dir_all(&folder).unwrap();
+    let bare = Run::of(command("merge", "").output().unwrap());
+    assert_eq!((bare.code, bare.stderr.lines().count()), (Some(2), 1), "{}", bare.stderr);
+}

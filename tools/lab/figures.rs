@@ -14,6 +14,9 @@ use super::{
     statistics::weights,
 };
 
+/// A greeting may name a worker that there can't be.
+const WORKERS_MAX: usize = 1 << 16;
+
 /// Every figure that there can be.
 pub const NAMES: &[&str] = &[
     "dispersion",
@@ -176,7 +179,7 @@ pub fn messages(server: &Report, client: &ClientReport, is_alone: bool) -> u64 {
     }
 }
 
-/// Connections as many as equally busy ones would scatter the same: (Σw)² / Σw² (Kish).
+/// Connections as many as equally busy ones would scatter the same.
 pub fn effective_n(connections: &ByConnection) -> Option<f64> {
     weights::effective_n(connections.messages.iter().map(|&messages| messages as f64))
 }
@@ -210,12 +213,14 @@ fn worker_p99_max_over_min(by_worker: &[Served]) -> Option<f64> {
     (p99s.len() > 1).then(|| high / low)
 }
 
-/// The share of the connections' p99s' variance that is between workers (η²): 0, your worker doesn't matter;
-/// 1, your latency is your worker.
+/// The share of the connections' p99s' variance that is between workers: 0, your worker doesn't matter; 1, your
+/// latency is your worker. With fewer than two connections a worker it would be luck.
 fn variance_between_workers(connections: &ByConnection) -> Option<f64> {
     let known = connections.worker.iter().zip(&connections.p99_ns);
-    let known: Vec<(usize, f64)> =
-        known.filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64))).collect();
+    let known: Vec<(usize, f64)> = known
+        .filter_map(|(worker, p99)| Some(((*worker)?, (*p99)? as f64)))
+        .filter(|(worker, _)| *worker < WORKERS_MAX)
+        .collect();
     let workers: BTreeSet<usize> = known.iter().map(|(worker, _)| *worker).collect();
     (known.len() >= 2 * workers.len()).then(|| weights::variance_between(known)).flatten()
 }

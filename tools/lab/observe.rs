@@ -12,6 +12,7 @@ use super::{
     reports::{ClientReport, Slices},
     results::{LoadFigures, Trial, quantile},
     scenario::ServerKind,
+    statistics::Unpaired,
     trial::{Observed, Plan, Reports},
 };
 
@@ -21,8 +22,8 @@ const LAG_FINE_NS: u64 = 100_000;
 const SLICES_MIN: usize = 6;
 /// Halves that are less than this apart are alike, however surely they differ.
 const DRIFT_MAX: f64 = 1.25;
-/// Standard deviations of the rank sum: once in a hundred runs by chance.
-const DRIFT_DEVIATIONS: f64 = 2.58;
+/// How often equal halves may be called unlike.
+const DRIFT_BY_CHANCE: f64 = 0.01;
 
 /// What the reports say about a trial.
 ///
@@ -200,29 +201,9 @@ fn is_stationary(slices: &Slices) -> Option<bool> {
     if first.len() < SLICES_MIN {
         return None;
     }
-    let (early, late) = (figures::median(first)?, figures::median(second)?);
-    let apart = (late / early).max(early / late);
-    Some(apart <= DRIFT_MAX || rank_sum_deviations(first, second).abs() <= DRIFT_DEVIATIONS)
-}
-
-/// How many standard deviations the rank sum of `first` lies from where equal halves have it (Mann–Whitney).
-fn rank_sum_deviations(first: &[f64], second: &[f64]) -> f64 {
-    let (m, n) = (first.len() as f64, second.len() as f64);
-    let wins: f64 = first
-        .iter()
-        .flat_map(|a| {
-            second.iter().map(move |b| {
-                if a < b {
-                    0.0
-                } else if a > b {
-                    1.0
-                } else {
-                    0.5
-                }
-            })
-        })
-        .sum();
-    (wins - m * n / 2.0) / (m * n * (m + n + 1.0) / 12.0).sqrt()
+    let drift = Unpaired::of(first, second, 0.95)?;
+    let apart = drift.ratio.estimate.max(1.0 / drift.ratio.estimate);
+    Some(apart <= DRIFT_MAX || drift.p_value > DRIFT_BY_CHANCE)
 }
 
 /// The share of the server's life that a worker spent outside epoll_wait, in ten thousandths.

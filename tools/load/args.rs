@@ -17,6 +17,8 @@ use super::{
 };
 
 /// Drive an echo server, check every byte that comes back, and tell how long each message took.
+///
+/// `evenkeel-load merge FILE…` adds the reports of several runs up (see merge --help).
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel-load", version, max_term_width = 100)]
 pub struct Args {
@@ -29,9 +31,9 @@ pub struct Args {
     /// Bytes of a message.
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = message_size)]
     pub size: usize,
-    /// Closed loop: messages that each connection keeps in flight.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = count::<PIPELINE_MAX>, conflicts_with = "rate")]
-    pub pipeline: usize,
+    /// Messages in flight on each connection: closed loop, so many [default: 1]; open loop, at most so many.
+    #[arg(long, value_name = "N", value_parser = count::<PIPELINE_MAX>)]
+    pub pipeline: Option<usize>,
     /// How long to measure.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = run_time)]
     pub duration: Duration,
@@ -233,7 +235,6 @@ mod tests {
             "--rate 1e12",
             "--rate 5 --arrivals sometimes",
             "--arrivals uniform",
-            "--rate 5 --pipeline 2",
             "--churn 0",
             "--messages 5 --duration 1s",
             "--connect-only --rate 5",

@@ -28,6 +28,7 @@ mod gate;
 mod interrupt;
 mod intervals;
 mod limits;
+mod merge;
 mod pattern;
 mod places;
 mod plan;
@@ -69,6 +70,10 @@ use tally::Tally;
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<_> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == "merge") {
+        return merge::main(args.into_iter().skip(1));
+    }
     let plan = match args::parse(args) {
         args::Parsed::Plan(plan) => plan,
         args::Parsed::Answered(code) => return code,
@@ -89,11 +94,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let report = Report::new(&plan, rfc3339(now), tally);
     // There is nothing left to cut short: the next signal ends the program.
     interrupt.raise();
-    if let Err(error) = print(&plan, &report) {
+    if let Err(error) = print(&report, plan.json) {
         eprintln!("evenkeel-load: cannot write the report: {error}");
         return ExitCode::FAILURE;
     }
-    for line in report.failures(&plan) {
+    for line in report.failures() {
         eprintln!("evenkeel-load: {line}");
     }
     if let (Some(failure), Some(path)) = (&log_failure, &plan.hlog) {
@@ -154,12 +159,12 @@ fn run(plan: &Plan, interrupt: &Interrupt, log: Option<Log>) -> (Tally, Option<S
     })
 }
 
-fn print(plan: &Plan, report: &Report) -> io::Result<()> {
+fn print(report: &Report, as_json: bool) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    let printed = if plan.json {
+    let printed = if as_json {
         serde_json::to_string(report).map_err(io::Error::from).and_then(|json| writeln!(stdout, "{json}"))
     } else {
-        write!(stdout, "{}", text::Text { plan, report })
+        write!(stdout, "{}", text::Text(report))
     };
     match printed.and_then(|()| stdout.flush()) {
         // Whoever read us has seen enough.

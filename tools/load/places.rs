@@ -57,6 +57,14 @@ pub struct PlacesJson {
 }
 
 impl PlacesJson {
+    /// Adds other places behind these.
+    pub fn append(&mut self, mut other: Self) {
+        self.worker.append(&mut other.worker);
+        self.messages.append(&mut other.messages);
+        self.p50_ns.append(&mut other.p50_ns);
+        self.p99_ns.append(&mut other.p99_ns);
+    }
+
     /// Sums up all places.
     pub fn new(places: &[Place]) -> Self {
         let worker = |place: &Place| match place.worker {

@@ -21,6 +21,8 @@ pub struct Plan {
     pub load: Load,
     /// When to stop.
     pub end: End,
+    /// Open loop: messages that a connection has in flight at most; what is due beyond that waits here.
+    pub in_flight_max: u64,
     /// How long the load runs before it is measured.
     pub warmup_ns: u64,
     /// Connections in all.
@@ -144,11 +146,15 @@ impl Plan {
             load: match args.rate {
                 _ if args.connect_only => Load::ConnectOnly,
                 Some(rate_per_s) => Load::Open { rate_per_s, arrivals: args.arrivals, spin: args.spin },
-                None => Load::Closed { pipeline: args.pipeline },
+                None => Load::Closed { pipeline: args.pipeline.unwrap_or(1) },
             },
             end: match args.messages {
                 Some(messages) => End::AfterMessages(messages as u64),
                 None => End::AfterNs(nanos(args.duration)),
+            },
+            in_flight_max: match args.rate {
+                Some(_) => args.pipeline.map_or(u64::MAX, |pipeline| pipeline as u64),
+                None => u64::MAX,
             },
             warmup_ns: nanos(warmup),
             connections: args.connections,
@@ -209,11 +215,11 @@ fn check_shape(args: &Args) -> Result<(), String> {
             args.threads
         ));
     }
-    if args.rate.is_none() && args.pipeline * factor > PIPELINE_MAX {
+    let in_flight = args.pipeline.unwrap_or(1) * factor;
+    if args.rate.is_none() && in_flight > PIPELINE_MAX {
         return Err(format!(
-            "elephants would keep {} messages in flight and the most is {PIPELINE_MAX}: use a lower FACTOR or \
-             --pipeline",
-            args.pipeline * factor
+            "elephants would keep {in_flight} messages in flight and the most is {PIPELINE_MAX}: use a lower FACTOR \
+             or --pipeline"
         ));
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The report: what all threads saw, as numbers. `docs/load.md` says what each field means.
 
 use evenkeel::measure::report::HistogramJson;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     clock::SECOND_NS,
@@ -11,6 +11,9 @@ use super::{
     tally::{Errors, Tally},
 };
 
+/// The name of this format; the number grows only if a field ever had to change its meaning.
+pub const SCHEMA: &str = "evenkeel-load/1";
+
 /// An open loop fell short where it achieved less than this part of what was offered.
 const ACHIEVED_MIN: f64 = 0.98;
 
@@ -18,16 +21,27 @@ const ACHIEVED_MIN: f64 = 0.98;
 const ON_THEIR_WAY: u64 = 10;
 
 /// A run's results; serialized, the JSON contract.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
-    schema: &'static str,
-    version: &'static str,
-    started: String,
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Of the generator.
+    pub version: String,
+    /// When the program started: RFC 3339, UTC.
+    pub started: String,
+    /// How many runs this is the sum of, where it was merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u64>,
+    /// Whether those had different configurations; `config` is that of the first one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub configs_differ: bool,
     /// The measured window.
     pub duration_s: f64,
     /// Whether a signal ended the run before its time.
     pub interrupted: bool,
-    config: Config,
+    /// The run as it was asked for.
+    pub config: Config,
     /// Measured messages that were answered.
     pub messages: u64,
     /// Measured messages that were issued: `messages + errors.timeout + lost`.
@@ -61,18 +75,18 @@ pub struct Report {
     pub receive_delay: Option<HistogramJson>,
     /// Reads whose bytes had no stamp.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unstamped: Option<u64>,
+    pub unstamped: Option<u64>,
     /// What each worker did, where connections are greeted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_worker: Option<Vec<Worker>>,
     /// The run over time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slices: Option<SlicesJson>,
+    pub slices: Option<SlicesJson>,
     /// The connections one by one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    by_connection: Option<PlacesJson>,
+    pub by_connection: Option<PlacesJson>,
     /// Threads that shared the load.
-    threads: usize,
+    pub threads: usize,
     /// The generator's own CPU time within the window, user and system.
     pub cpu_s: f64,
     /// The first failure, in words.
@@ -81,7 +95,8 @@ pub struct Report {
 }
 
 /// What one worker of the server did.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Worker {
     /// Its number.
     pub worker: u64,
@@ -94,31 +109,41 @@ pub struct Worker {
 }
 
 /// The run as it was asked for; what wasn't asked for isn't there.
-#[derive(Debug, Serialize)]
-struct Config {
-    address: String,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The server.
+    pub address: String,
+    /// What connections carry.
     #[serde(rename = "loop")]
-    kind: &'static str,
-    connections: usize,
-    size: u64,
+    pub kind: Kind,
+    /// In all.
+    pub connections: usize,
+    /// Bytes of a message.
+    pub size: u64,
+    /// Messages in flight on a connection; open loop: the most, where that was limited.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pipeline: Option<usize>,
+    pub pipeline: Option<usize>,
+    /// Open loop: messages a second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<f64>,
+    pub rate: Option<f64>,
+    /// Open loop: the gaps.
     #[serde(skip_serializing_if = "Option::is_none")]
-    arrivals: Option<String>,
+    pub arrivals: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spin: Option<bool>,
+    /// How long to measure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    duration_s: Option<f64>,
+    pub duration_s: Option<f64>,
+    /// After how many messages to stop.
     #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<u64>,
+    pub messages: Option<u64>,
     warmup_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     churn: Option<u64>,
     greet: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    close: Option<&'static str>,
+    close: Option<String>,
     shape: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     think_s: Option<f64>,
@@ -140,6 +165,19 @@ struct Config {
     timestamps: bool,
 }
 
+/// What connections carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The next message when an answer was there.
+    #[default]
+    Closed,
+    /// Messages when they were due.
+    Open,
+    /// Nothing.
+    ConnectOnly,
+}
+
 impl Report {
     /// Sums up a run that began at `started`.
     pub fn new(plan: &Plan, started: String, tally: Tally) -> Self {
@@ -149,9 +187,11 @@ impl Report {
         let messages = tally.groups.iter().map(|group| group.messages).sum();
         let is_open_loop = plan.is_open_loop();
         Self {
-            schema: "evenkeel-load/1",
-            version: env!("CARGO_PKG_VERSION"),
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             started,
+            runs: None,
+            configs_differ: false,
             duration_s,
             interrupted: tally.interrupted,
             config: Config::new(plan),
@@ -187,11 +227,13 @@ impl Report {
     }
 
     /// What a person should know even if only the exit status is looked at.
-    pub fn failures(&self, plan: &Plan) -> Vec<String> {
+    pub fn failures(&self) -> Vec<String> {
         let unknown = if self.interrupted { "interrupted too early" } else { "no reason was given" };
         let why = self.first_failure.as_deref().unwrap_or(unknown);
         match self {
-            Self { connections: 0, .. } => vec![format!("nothing could connect to {}: {why}", plan.address)],
+            Self { connections: 0, .. } => {
+                vec![format!("nothing could connect to {}: {why}", self.config.address)]
+            }
             Self { errors: Errors { mismatch: 1.., .. }, .. } => {
                 vec![format!(
                     "{} connections carried wrong bytes; first failure: {why}",
@@ -220,11 +262,19 @@ impl Worker {
 }
 
 impl Config {
+    /// All that makes runs comparable: those of one experiment differ in their seeds, and in where the server was.
+    pub fn but_seed(&self) -> Self {
+        Self { seed: 0, address: String::new(), ..self.clone() }
+    }
+
     fn new(plan: &Plan) -> Self {
+        let in_flight_max = Some(plan.in_flight_max as usize).filter(|_| plan.in_flight_max < u64::MAX);
         let (kind, pipeline, open) = match plan.load {
-            Load::Closed { pipeline } => ("closed", Some(pipeline), None),
-            Load::Open { rate_per_s, arrivals, spin } => ("open", None, Some((rate_per_s, arrivals, spin))),
-            Load::ConnectOnly => ("connect-only", None, None),
+            Load::Closed { pipeline } => (Kind::Closed, Some(pipeline), None),
+            Load::Open { rate_per_s, arrivals, spin } => {
+                (Kind::Open, in_flight_max, Some((rate_per_s, arrivals, spin)))
+            }
+            Load::ConnectOnly => (Kind::ConnectOnly, None, None),
         };
         let (duration_s, messages) = match plan.end {
             _ if plan.load == Load::ConnectOnly => (None, None),
@@ -246,8 +296,8 @@ impl Config {
             churn: plan.churn,
             greet: plan.greet,
             close: plan.churn.map(|_| match plan.close {
-                Close::Fin => "fin",
-                Close::Rst => "rst",
+                Close::Fin => "fin".to_owned(),
+                Close::Rst => "rst".to_owned(),
             }),
             shape: plan.shape.to_string(),
             think_s: plan.think_ns.map(seconds),

@@ -1,7 +1,7 @@
 //! What a thread saw, and the sum over all threads.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{exchange::Message, places::Place, plan::Plan, slices::Slices, timeline::Timeline};
 
@@ -48,7 +48,8 @@ pub struct Tally {
 }
 
 /// What went wrong, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Errors {
     /// Attempts to connect that failed.
     pub connect: u64,
@@ -306,7 +307,8 @@ impl Stamps {
 }
 
 impl Errors {
-    fn add(&mut self, other: Self) {
+    /// Adds others.
+    pub fn add(&mut self, other: Self) {
         self.connect += other.connect;
         self.reset += other.reset;
         self.timeout += other.timeout;

@@ -119,7 +119,9 @@ impl Driver<'_> {
         let connection = &mut self.connections[slot];
         let Socket::Open(socket) = &connection.socket else { return };
         while !connection.is_blocked {
-            let messages_max = self.plan.churn.unwrap_or(u64::MAX);
+            // What is in flight has no answer yet.
+            let in_flight_until = connection.exchange.answered().saturating_add(self.plan.in_flight_max);
+            let messages_max = self.plan.churn.unwrap_or(u64::MAX).min(in_flight_until);
             let (offset, len) = connection.exchange.to_send(self.plan.size, messages_max);
             if len == 0 {
                 return;

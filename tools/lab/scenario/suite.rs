@@ -33,7 +33,7 @@ impl Suite {
         name: "quick",
         about: "five accept modes in level and edge, within a minute",
         rounds: 4,
-        factor: 1.0,
+        factor: 0.5,
         modes: Mode::quick,
         scenarios: &["trickle", "busy"],
         without: &[],
