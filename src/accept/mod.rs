@@ -124,6 +124,16 @@ pub fn notes(options: &Options, served: &[Served]) -> Vec<String> {
             options.poll
         ));
     }
+    if options.timestamps && !options.stamps() {
+        notes.push(format!(
+            "--timestamps has no effect with --measure {}: delays are recorded with --measure full",
+            options.measure
+        ));
+    }
+    let by_unix = served.iter().find(|served| matches!(served.address, ListenAddress::Unix(_)));
+    if let (Some(Served { address, .. }), true) = (by_unix, options.stamps()) {
+        notes.push(format!("{address}: the kernel stamps nothing that comes by a unix socket"));
+    }
     notes
 }
 
@@ -155,7 +165,14 @@ impl Target {
 
 fn tcp_options(options: &Options, liveness: Liveness) -> TcpOptions {
     let Options { nodelay, backlog, .. } = *options;
-    TcpOptions { reuseport: false, incoming_cpu: None, nodelay, liveness, backlog }
+    TcpOptions {
+        reuseport: false,
+        incoming_cpu: None,
+        nodelay,
+        liveness,
+        timestamps: options.stamps(),
+        backlog,
+    }
 }
 
 /// A unix listener can't be private; it gets the nearest mode that spreads.

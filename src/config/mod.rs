@@ -70,6 +70,8 @@ pub struct Options {
     pub drain: Duration,
     /// How much is recorded.
     pub measure: Measure,
+    /// Whether the kernel is asked when it received what clients send.
+    pub timestamps: bool,
 }
 
 impl Default for Options {
@@ -91,6 +93,7 @@ impl Default for Options {
             unix_mode: 0o660,
             drain: Duration::from_secs(10),
             measure: Measure::Full,
+            timestamps: false,
         }
     }
 }
@@ -100,6 +103,11 @@ impl Options {
     pub const WORKERS_MAX: usize = 1024;
     /// Accepts in one iteration where a worker has the listener for itself.
     pub const ACCEPT_BUDGET: usize = 64;
+
+    /// Whether reads are stamped: what comes of it goes into a histogram, so it takes that these are kept.
+    pub fn stamps(&self) -> bool {
+        self.timestamps && self.measure == Measure::Full
+    }
 
     /// What can't be seen by looking at one field at a time.
     ///

@@ -85,7 +85,7 @@ named! {
 named! {
     /// How much is recorded (`--measure`).
     Measure: "a measuring level" {
-        /// Only what opens and closes.
+        /// Only what opens, closes and fails, and system calls.
         Off = "off",
         /// Counters; no clock is read for them.
         Counts = "counts",

@@ -33,6 +33,8 @@ counters! {
         active: u64,
         /// Reads that returned at least one byte.
         messages: u64,
+        /// With `--timestamps`, messages of clients of which the kernel didn't say when they came.
+        unstamped: u64,
         /// Bytes read from clients.
         bytes_in: u64,
         /// Bytes written to clients.
@@ -49,6 +51,18 @@ counters! {
         bytes_spliced: u64,
         /// Sessions that are missing from the ledger, because its writer was behind.
         ledger_dropped: u64,
+        /// Calls that read from a socket, whatever they brought.
+        reads: u64,
+        /// Of these, those that found nothing there.
+        read_eagain: u64,
+        /// Calls that write to a socket, whatever it took.
+        writes: u64,
+        /// splice calls, in either direction.
+        splices: u64,
+        /// epoll_wait calls, those included that only looked.
+        epoll_waits: u64,
+        /// epoll_ctl calls on the worker's epoll: for sessions, listeners and the mailbox.
+        epoll_ctls: u64,
         /// Returns from epoll_wait with at least one event, or from a wait that was meant to sleep.
         wakeups: u64,
         /// Wakeups that led to no work: no accept, no message, no byte written, no session ended, no mail.

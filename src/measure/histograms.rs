@@ -73,6 +73,8 @@ histograms! {
     wait: "ns",
     /// Accept → closed.
     session_life: "ns",
+    /// The kernel received the last byte that a read brought → that read (`--timestamps`).
+    arrival_delay: "ns",
     /// An upstream connection was begun → established.
     connect: "ns",
     /// Accept → the upstream's first byte.

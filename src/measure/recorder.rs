@@ -10,7 +10,7 @@ use crate::config::Measure;
 
 /// What one worker records while it runs.
 pub struct Recorder {
-    /// Counters that are kept whatever the level: what opened and closed, and what went wrong.
+    /// Counters that are kept whatever the level: what opened and closed, what went wrong, and system calls.
     pub counts: Counts,
     /// Connections accepted, by the index of the listener.
     pub accepted_by: Vec<u64>,
@@ -81,6 +81,14 @@ impl Recorder {
     pub fn record(&mut self, which: impl FnOnce(&mut Tallies) -> &mut Tally, value: u64) {
         if self.timing {
             which(&mut self.tallies).record(value);
+        }
+    }
+
+    /// A client's message was read, so long after the kernel had received it; `None` where the kernel didn't say.
+    pub fn arrived(&mut self, delay_ns: Option<u64>) {
+        match delay_ns {
+            Some(delay_ns) => self.record(|histograms| &mut histograms.arrival_delay, delay_ns),
+            None => self.counts.unstamped += 1,
         }
     }
 

@@ -111,6 +111,7 @@ impl<S: Service> Worker<S> {
             budget: options.budget,
             worker: parts.worker,
             now_ns,
+            stamps: options.stamps(),
             is_draining: false,
             recorder,
             pool: Pool::default(),
@@ -482,6 +483,8 @@ impl<S: Service> Worker<S> {
         let recorder = &self.cx.recorder;
         let usage = usage::thread();
         let mut counts = recorder.counts.clone();
+        let calls = self.cx.epoll.calls();
+        (counts.epoll_waits, counts.epoll_ctls) = (calls.waits, calls.ctls);
         counts.busy_ns = self.busy_ns;
         counts.context_switches_voluntary = usage.switches_voluntary;
         counts.context_switches_involuntary = usage.switches_involuntary;

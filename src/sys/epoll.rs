@@ -1,6 +1,7 @@
 //! epoll, with interests that can't be combined wrongly.
 
 use std::{
+    cell::Cell,
     mem::MaybeUninit,
     os::fd::{BorrowedFd, OwnedFd},
 };
@@ -103,9 +104,13 @@ impl Readiness {
     }
 }
 
-/// One epoll instance.
+/// One epoll instance, which counts the calls that are made of it.
 #[derive(Debug)]
-pub struct Epoll(OwnedFd);
+pub struct Epoll {
+    fd: OwnedFd,
+    waits: Cell<u64>,
+    ctls: Cell<u64>,
+}
 
 impl Epoll {
     /// Makes one, closed on exec.
@@ -113,7 +118,8 @@ impl Epoll {
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub fn new() -> Result<Self, Errno> {
-        epoll::create(CreateFlags::CLOEXEC).map(Self)
+        let fd = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Self { fd, waits: Cell::new(0), ctls: Cell::new(0) })
     }
 
     /// Watches a source; what is ready already is reported at the next wait.
@@ -121,7 +127,7 @@ impl Epoll {
     /// # Errors
     /// ENOMEM, ENOSPC (`fs.epoll.max_user_watches`).
     pub fn add(&self, source: &impl Source, token: u64, interest: Interest) -> Result<(), Errno> {
-        epoll::add(&self.0, source.source(), EventData::new_u64(token), interest.0)
+        epoll::add(self.to_change(), source.source(), EventData::new_u64(token), interest.0)
     }
 
     /// Watches a shared listener with EPOLLEXCLUSIVE.
@@ -134,7 +140,7 @@ impl Epoll {
             Exclusive::Edge => EventFlags::ET,
         };
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE | trigger;
-        epoll::add(&self.0, source.source(), EventData::new_u64(token), flags)
+        epoll::add(self.to_change(), source.source(), EventData::new_u64(token), flags)
     }
 
     /// Changes what is asked; readiness is polled afresh, so nothing that came before is lost.
@@ -142,7 +148,7 @@ impl Epoll {
     /// # Errors
     /// ENOMEM, ENOENT.
     pub fn modify(&self, source: &impl Source, token: u64, interest: Interest) -> Result<(), Errno> {
-        epoll::modify(&self.0, source.source(), EventData::new_u64(token), interest.0)
+        epoll::modify(self.to_change(), source.source(), EventData::new_u64(token), interest.0)
     }
 
     /// Stops watching.
@@ -150,7 +156,12 @@ impl Epoll {
     /// # Errors
     /// ENOENT, where it isn't watched.
     pub fn remove(&self, source: &impl Source) -> Result<(), Errno> {
-        epoll::delete(&self.0, source.source())
+        epoll::delete(self.to_change(), source.source())
+    }
+
+    /// How many epoll_wait and epoll_ctl calls have been made of it.
+    pub fn calls(&self) -> Calls {
+        Calls { waits: self.waits.get(), ctls: self.ctls.get() }
     }
 
     /// Waits for events: not at all for `Some(0)`, for ever for `None`. The kernel counts whole
@@ -166,7 +177,8 @@ impl Epoll {
             Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as i64 }
         });
         events.len = 0;
-        match epoll::wait(&self.0, &mut events.buffer[..], timeout.as_ref()) {
+        self.waits.set(self.waits.get() + 1);
+        match epoll::wait(&self.fd, &mut events.buffer[..], timeout.as_ref()) {
             Ok((filled, _)) => {
                 events.len = filled.len();
                 Ok(())
@@ -175,6 +187,22 @@ impl Epoll {
             Err(error) => Err(error),
         }
     }
+
+    /// The instance, for an epoll_ctl, which is counted.
+    #[inline]
+    fn to_change(&self) -> &OwnedFd {
+        self.ctls.set(self.ctls.get() + 1);
+        &self.fd
+    }
+}
+
+/// Calls that were made of one epoll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// epoll_wait.
+    pub waits: u64,
+    /// epoll_ctl.
+    pub ctls: u64,
 }
 
 /// Room for one batch of events.

@@ -21,6 +21,7 @@ use super::{
     Errno,
     epoll::Source,
     socket::{Liveness, Peer, Socket, stream_socket},
+    timestamp,
 };
 
 /// How a TCP listener is set up.
@@ -34,6 +35,8 @@ pub struct TcpOptions {
     pub nodelay: bool,
     /// How a client that has vanished is noticed, inherited by connections.
     pub liveness: Liveness,
+    /// Whether the kernel says when it received what a connection reads, inherited too.
+    pub timestamps: bool,
     /// Length of the accept queue that is asked for.
     pub backlog: i32,
 }
@@ -78,6 +81,9 @@ impl Listener {
         options.liveness.set_on(&fd)?;
         // An urgent byte stays in the stream: without this it would vanish from it.
         sockopt::set_socket_oobinline(&fd, true)?;
+        if options.timestamps {
+            timestamp::enable(&fd)?;
+        }
         bind(&fd, &address)?;
         listen(&fd, options.backlog)?;
         let address = SocketAddr::try_from(getsockname(&fd)?)?;

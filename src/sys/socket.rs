@@ -16,7 +16,7 @@ use rustix::{
     pipe::{SpliceFlags, splice},
 };
 
-use super::{Errno, epoll::Source, pipe::Pipe};
+use super::{Errno, epoll::Source, pipe::Pipe, timestamp};
 
 /// A connection. It can't be duplicated, so dropping it closes the connection and takes it out of epoll.
 #[derive(Debug)]
@@ -146,6 +146,14 @@ impl Socket {
         retry(|| recv(&self.fd, &mut *buffer, RecvFlags::empty()).map(|(len, _)| len))
     }
 
+    /// The same, and says when the kernel received the last of it: see [`timestamp::receive`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_stamped(&self, buffer: &mut [u8]) -> Result<(usize, Option<u64>), Errno> {
+        timestamp::receive(&self.fd, buffer)
+    }
+
     /// Writes what there is room for, without SIGPIPE.
     ///
     /// # Errors
@@ -235,7 +243,7 @@ fn set_bind_address_no_port(fd: &OwnedFd) -> Result<(), Errno> {
     if status == 0 { Ok(()) } else { Err(last_error()) }
 }
 
-fn last_error() -> Errno {
+pub(super) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
@@ -252,7 +260,7 @@ pub fn unacknowledged(socket: impl AsFd) -> usize {
 
 /// Calls again where a signal came between. On non-blocking sockets that is rare, but not impossible.
 #[inline]
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}

@@ -129,4 +129,12 @@ pub const RUNTIME: &[Setting<Options>] = &[
         set: |options, text| put(&mut options.measure, text.parse()),
         show: |options| options.measure.to_string(),
     },
+    Setting {
+        flag: "timestamps",
+        key: "timestamps",
+        takes: Nothing,
+        help: "Ask the kernel when it received what clients send, and record how long it waited (arrival_delay)",
+        set: |options, text| put(&mut options.timestamps, values::switch(text)),
+        show: |options| options.timestamps.to_string(),
+    },
 ];

@@ -146,6 +146,7 @@ impl Config {
             nodelay: options.nodelay,
             drain_s: to_places(options.drain.as_secs_f64(), 6),
             measure: options.measure.to_string(),
+            timestamps: options.timestamps,
         }
     }
 }
@@ -263,7 +264,8 @@ mod tests {
             ("/balance/accepted/by_chance", "max_over_mean_p50 max_over_mean_p95 p_value"),
             ("/histograms", "event_delay turn iteration wait session_life"),
             ("/histograms/turn", "unit count min mean stddev p50 p90 p99 p999 p9999 max hdr"),
-            ("/histograms", "connect first_byte transit"),
+            ("/histograms", "arrival_delay connect first_byte transit"),
+            ("/totals", "unstamped reads read_eagain writes splices epoll_waits epoll_ctls"),
             (
                 "/totals",
                 "connects connects_failed bytes_to_upstream bytes_from_upstream bytes_spliced ledger_dropped",

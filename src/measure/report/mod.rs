@@ -155,6 +155,8 @@ pub struct Config {
     pub drain_s: f64,
     /// `--measure`.
     pub measure: String,
+    /// `--timestamps`.
+    pub timestamps: bool,
 }
 
 /// One service.

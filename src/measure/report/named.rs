@@ -83,7 +83,8 @@ mod tests {
     fn the_order_is_that_of_recording_and_survives_a_round_trip() {
         let named = NamedHistograms::new(&Histograms::default());
         let names: Vec<_> = named.iter().map(|(name, _)| name).collect();
-        let expected = "event_delay turn iteration wait session_life connect first_byte transit batch";
+        let expected =
+            "event_delay turn iteration wait session_life arrival_delay connect first_byte transit batch";
         assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
         let text = serde_json::to_string(&named).unwrap();
         assert_eq!(serde_json::from_str::<NamedHistograms>(&text).unwrap(), named);

@@ -24,6 +24,7 @@ impl Io<'_> {
             }
         };
         let socket = self.link.half(side).socket.as_ref();
+        self.cx.recorder.counts.splices += 1;
         let moved = socket.map_or(Err(Errno::AGAIN), |socket| socket.splice_to(&mut pipe, wanted));
         let read = match moved {
             Ok(0) | Err(Errno::AGAIN) => {
@@ -39,6 +40,10 @@ impl Io<'_> {
         };
         if let Read::Data(len) = read {
             self.cx.recorder.count(|counts| counts.bytes_spliced += len as u64);
+            if self.cx.stamps && side == Side::Client {
+                // splice(2) has no room for a stamp.
+                self.cx.recorder.arrived(None);
+            }
         }
         self.pass_on(side.other(), pipe);
         Some(read)
@@ -60,6 +65,7 @@ impl Io<'_> {
         let mut is_first = true;
         while !pipe.is_empty() {
             let socket = self.link.half(side).socket.as_ref();
+            self.cx.recorder.counts.splices += 1;
             match socket.map_or(Err(Errno::PIPE), |socket| socket.splice_from(pipe)) {
                 Ok(sent) => {
                     is_first = false;

@@ -13,8 +13,8 @@ use crate::{
 /// The histograms that are durations of the loop, in its order.
 const ALWAYS: [&str; 5] = ["event_delay", "turn", "iteration", "wait", "session_life"];
 
-/// Those that only a proxy records.
-const WHERE_RECORDED: [&str; 3] = ["connect", "first_byte", "transit"];
+/// Those that only a proxy records, or `--timestamps`.
+const WHERE_RECORDED: [&str; 4] = ["arrival_delay", "connect", "first_byte", "transit"];
 
 /// The durations that a page tells of, by name.
 pub(super) fn shown(report: &Report) -> impl Iterator<Item = (&'static str, &HistogramJson)> {

@@ -67,6 +67,7 @@ fn oddities(report: &Report) -> Vec<String> {
         (totals.bytes_undelivered, "bytes undelivered"),
         (totals.stale_events, "stale events"),
         (totals.drain_cut, "sessions cut when the drain time was over"),
+        (totals.unstamped, "messages without a kernel timestamp"),
         (totals.ledger_dropped, "sessions missing from the ledger"),
     ]);
     if queue_max > 0 {
