@@ -111,6 +111,13 @@ const VALUES: &[(&str, &str)] = &[
     ("--work block:bimodal:1ms,2ms", "bimodal takes two times and a share"),
     ("--report-file /nonexistent/report", "/nonexistent/report: no such file or directory; choose a path"),
     ("--report-file /", "cannot write the report to /: is a directory"),
+    ("--hlog -", "--hlog: stdout carries reports: name a file, or off"),
+    (
+        "--hlog /nonexistent/log",
+        "cannot write the interval log to /nonexistent/log: no such file or directory; choose",
+    ),
+    ("--hlog /", "cannot write the interval log to /: is a directory; choose a path"),
+    ("--hlog log --measure counts", "with --measure counts nothing is timed, so --hlog has nothing to log"),
 ];
 
 /// Contents of files that aren't reports.

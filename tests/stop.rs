@@ -23,7 +23,7 @@ use std::{
 use evenkeel::{AcceptMode, Trigger, measure::Report};
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{PATIENCE, Server, TempDir, assert_adds_up, evenkeel, eventually, total};
+use support::{PATIENCE, Server, TempDir, assert_adds_up, evenkeel, eventually, say_hello, total};
 
 /// A session that would go on for ever if it were let.
 const FOR_EVER: &str = "24h";
@@ -441,15 +441,6 @@ fn a_port_is_free_again_as_soon_as_it_has_ended() {
         assert_eq!(server.listening(), [address.as_str()]);
         server.report();
     }
-}
-
-/// One message there and back.
-fn say_hello(client: &mut TcpStream) {
-    client.set_read_timeout(Some(PATIENCE)).expect("a positive timeout");
-    client.write_all(b"hello").expect("a live connection");
-    let mut answer = [0; 5];
-    client.read_exact(&mut answer).expect("the echo");
-    assert_eq!(&answer, b"hello");
 }
 
 /// A client that has sent until nothing more went out, and reads nothing: its session holds bytes that it would

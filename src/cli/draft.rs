@@ -55,6 +55,7 @@ impl Draft {
             drain: self.drain,
             report_every: self.reporting.report_every,
             output: Output { stdout: self.reporting.stdout()?, file: self.reporting.report_file },
+            hlog: self.reporting.hlog,
             access_log: self.reporting.access_log,
             log_format: self.reporting.log_format,
             has_file: self.has_file,

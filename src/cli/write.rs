@@ -68,6 +68,7 @@ fn reporting(plan: &Plan) -> Reporting {
         duration: plan.duration,
         report_file: plan.output.file.clone(),
         report_every: plan.report_every,
+        hlog: plan.hlog.clone(),
         access_log: plan.access_log.clone(),
         log_format: plan.log_format,
         ..Reporting::new(plan.output.stdout)

@@ -24,7 +24,8 @@ use crate::{
     runtime::mailbox::{Mailbox, Sender, mailbox_of},
     sys::{self, clock, epoll::Source, eventfd::EventFd},
 };
-use sink::{Sink, wait_for};
+use sink::Sink;
+pub(super) use sink::wait_for;
 
 /// The sending end, for workers: `send` never blocks, and gives the entry back where the writer is behind.
 pub type JournalSender = Sender<Entry>;

@@ -2,6 +2,7 @@
 //!
 //! It never touches a connection, and speaks to the workers by messages alone.
 
+pub mod intervals;
 pub mod journal;
 pub mod log;
 pub mod notify;

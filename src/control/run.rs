@@ -1,11 +1,15 @@
 //! A server's life as the main thread sees it: ready, signals and reports, stop, last report.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
 
 use super::{
     Log, Running, Server, Setup,
+    intervals::{self, IntervalLog},
     journal::Journal,
     notify::Notifier,
     output::{Output, say},
@@ -51,6 +55,8 @@ pub struct Plan {
     pub report_every: Option<Duration>,
     /// Where reports go.
     pub output: Output,
+    /// Where histograms over time go.
+    pub hlog: Option<PathBuf>,
     /// Where the close ledger goes.
     pub access_log: Option<LogTarget>,
     /// How its lines, and those on stderr, are written.
@@ -114,9 +120,13 @@ pub fn serve(setup: &Setup) -> Result<(), Failure> {
     let journal = plan.access_log.clone();
     let journal = journal.map(|target| Journal::start(target, plan.log_format, site.names(&served)));
     let (journal, ledger) = journal.transpose().map_err(refuse)?.unzip();
+    let intervals = plan.hlog.as_ref();
+    let intervals = intervals.map(|path| IntervalLog::start(path, workers, started, started_ns, plan.log()));
+    let intervals = intervals.transpose().map_err(refuse)?;
     let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
-    let mut main = Main { about, epoll, signals, printer, journal, is_stopping: false, failed: false };
+    let mut main =
+        Main { about, epoll, signals, printer, journal, intervals, is_stopping: false, failed: false };
     main.announce();
     systemd.ready();
     main.live(running)
@@ -157,6 +167,7 @@ struct Main<'a> {
     signals: Signals,
     printer: Printer,
     journal: Option<Journal>,
+    intervals: Option<IntervalLog>,
     is_stopping: bool,
     failed: bool,
 }
@@ -197,6 +208,9 @@ impl Main<'_> {
         if let Some(dropped) = self.journal.take().map(Journal::finish).filter(|dropped| *dropped > 0) {
             self.note(&format!("{dropped} lines of the ledger could not be written"));
         }
+        if let Some(Err(message)) = self.intervals.take().map(|log| log.finish(&stopped.workers)) {
+            self.about.plan.log().error(&message);
+        }
         let report = self.about.report(&stopped.workers, stopped.acceptor.as_ref());
         self.print_last(report).map_err(Failure::Run)?;
         match self.failed || stopped.panicked > 0 {
@@ -211,12 +225,14 @@ impl Main<'_> {
     fn serve(&mut self, running: &mut Running) -> Result<(), String> {
         self.epoll.add(running.ended(), ENDED, Interest::READ).map_err(cannot_wait)?;
         let plan = self.about.plan;
-        let mut next_report_ns =
-            plan.report_every.map(|every| self.about.started_ns.saturating_add(nanos(every)));
-        let end_ns = plan.duration.map(|duration| self.about.started_ns.saturating_add(nanos(duration)));
+        let started_ns = self.about.started_ns;
+        let mut reports = plan.report_every.map(|every| Beat::new(started_ns, every));
+        let mut rows = self.intervals.as_ref().map(|_| Beat::new(started_ns, intervals::EVERY));
+        let end_ns = plan.duration.map(|duration| started_ns.saturating_add(nanos(duration)));
         while !running.is_over() {
             let end_ns = end_ns.filter(|_| !self.is_stopping);
-            self.wait(next_report_ns.into_iter().chain(end_ns).min())?;
+            let beats = [&reports, &rows].into_iter().flatten().map(|beat| beat.next_ns);
+            self.wait(beats.chain(end_ns).min())?;
             while let Some(signal) = self.signals.next() {
                 self.heed(signal, running);
             }
@@ -224,13 +240,13 @@ impl Main<'_> {
             self.printer.go_on();
             self.stop_after_panic(running);
             let now_ns = clock::now_ns();
-            if let (Some(next), Some(every)) =
-                (next_report_ns.filter(|next| *next <= now_ns), plan.report_every)
-            {
-                // A report that was late is not made up for: the next is due on the grid.
-                let late = (now_ns - next) / nanos(every);
-                next_report_ns = Some(next + (late + 1) * nanos(every));
+            if reports.as_mut().is_some_and(|beat| beat.is_due(now_ns)) {
                 self.report_now(running);
+            }
+            if let Some(log) = &self.intervals
+                && rows.as_mut().is_some_and(|beat| beat.is_due(now_ns))
+            {
+                running.ask(log.reply());
             }
             if end_ns.is_some_and(|end| end <= now_ns) {
                 self.stop(running, plan.drain.unwrap_or(DURATION_DRAIN));
@@ -341,6 +357,27 @@ impl About<'_> {
             ..RunInfo::new(self.started, duration, self.options)
         };
         Report::new(run, workers, acceptor)
+    }
+}
+
+/// What comes again and again, on a grid: what was late is not made up for.
+struct Beat {
+    next_ns: u64,
+    every_ns: u64,
+}
+
+impl Beat {
+    fn new(started_ns: u64, every: Duration) -> Self {
+        let every_ns = nanos(every);
+        Self { next_ns: started_ns.saturating_add(every_ns), every_ns }
+    }
+
+    /// Whether it is time; then the next time is the first on the grid that is still to come.
+    fn is_due(&mut self, now_ns: u64) -> bool {
+        let Some(late_ns) = now_ns.checked_sub(self.next_ns) else { return false };
+        self.next_ns =
+            self.next_ns.saturating_add((late_ns / self.every_ns + 1).saturating_mul(self.every_ns));
+        true
     }
 }
 

@@ -193,9 +193,7 @@ impl Running {
         let until = Instant::now() + ANSWER_WAIT;
         let left = || until.saturating_duration_since(Instant::now());
         let (reply, answers) = mpsc::channel();
-        // A mailbox that is full is that of a worker that would not answer in time.
-        let ask = |worker: &Handle<_, _>| worker.sender.send(Message::Snapshot(reply.clone())).is_ok();
-        let asked = self.workers.iter().filter(|worker| !worker.thread.has_ended() && ask(worker)).count();
+        let asked = self.ask(&reply);
         let acceptor = self.acceptor.as_mut().and_then(|acceptor| {
             if let Some(last) = acceptor.thread.result() {
                 return Some(last.clone());
@@ -217,6 +215,13 @@ impl Running {
         workers.sort_by_key(|snapshot| snapshot.worker);
         let acceptor = acceptor.map(|acceptor| with_queued(acceptor, &workers));
         (workers, acceptor)
+    }
+
+    /// Asks every worker that runs for a copy of its records, and waits for none. Says how many were asked.
+    pub fn ask(&self, reply: &mpsc::Sender<WorkerSnapshot>) -> usize {
+        // A mailbox that is full is that of a worker that would not answer in time.
+        let ask = |worker: &Handle<_, _>| worker.sender.send(Message::Snapshot(reply.clone())).is_ok();
+        self.workers.iter().filter(|worker| !worker.thread.has_ended() && ask(worker)).count()
     }
 
     /// Tells everybody to stop; what has not ended after `drain` is cut off. May be said again, with less time.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::run::Plan;
 use crate::{
-    config::{Listened, Options},
+    config::{Listened, Measure, Options},
     service::{Kind, Spec},
 };
 
@@ -31,6 +31,12 @@ impl Setup {
     /// A sentence that names the values and what to do.
     pub fn validate(&self) -> Result<(), String> {
         self.options.validate()?;
+        if self.plan.hlog.is_some() && self.options.measure != Measure::Full {
+            let measure = self.options.measure;
+            return Err(format!(
+                "with --measure {measure} nothing is timed, so --hlog has nothing to log: leave out one"
+            ));
+        }
         if self.services.is_empty() {
             return Err("there is nothing to serve: name a service".into());
         }

@@ -50,6 +50,14 @@ macro_rules! histograms {
             pub fn add(&mut self, other: &Self) {
                 $(self.$field += &other.$field;)+
             }
+
+            /// Takes away what the same worker had recorded earlier.
+            ///
+            /// # Panics
+            /// Where `earlier` has a sample that these have not.
+            pub fn subtract(&mut self, earlier: &Self) {
+                $(self.$field.subtract(&earlier.$field).expect("records of one worker only grow");)+
+            }
         }
     };
 }

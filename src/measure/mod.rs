@@ -8,7 +8,9 @@
 pub mod balance;
 pub mod chance;
 pub mod counts;
+pub mod hgrm;
 pub mod histograms;
+pub mod hlog;
 pub mod ledger;
 pub mod recorder;
 pub mod report;

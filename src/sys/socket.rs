@@ -232,7 +232,11 @@ pub(super) fn stream_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
 }
 
-fn set_bind_address_no_port(fd: &OwnedFd) -> Result<(), Errno> {
+/// Leaves the port to connect(2), which may take one that is in use towards other addresses (ip(7)).
+///
+/// # Errors
+/// ENOPROTOOPT, where the kernel is older than 4.2.
+pub fn set_bind_address_no_port(fd: &OwnedFd) -> Result<(), Errno> {
     let on: libc::c_int = 1;
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open; the kernel reads one int, of that length, and keeps no reference.

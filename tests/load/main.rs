@@ -4,7 +4,10 @@
 //! that shares no code with it.
 #![cfg(feature = "tools")]
 
+mod detail;
 mod interrupt;
+mod records;
+mod shapes;
 
 use std::{
     env,
@@ -245,7 +248,7 @@ fn wrong_flags_exit_with_2_and_one_line() {
         "--threads 3 --connections 2",
         "--cores 60000",
         "--connections 900000",
-        "--hlog x",
+        "--hlog no/such/folder/x",
         "--nonsense",
         "extra",
     ] {

@@ -365,6 +365,15 @@ pub fn run(arguments: &[&str]) -> Output {
     evenkeel().args(arguments).stdin(Stdio::null()).output().expect("the binary starts")
 }
 
+/// One message there and back.
+pub fn say_hello(client: &mut TcpStream) {
+    client.set_read_timeout(Some(PATIENCE)).expect("a positive timeout");
+    client.write_all(b"hello").expect("a live connection");
+    let mut answer = [0; 5];
+    client.read_exact(&mut answer).expect("the echo");
+    assert_eq!(&answer, b"hello");
+}
+
 /// Waits for a condition, with [`PATIENCE`].
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

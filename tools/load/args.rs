@@ -1,16 +1,24 @@
 //! The command line: what was typed, checked flag by flag. What it means is in `plan`.
 
-use std::{ffi::OsString, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use evenkeel::{
     cli::in_one_line,
     config::{Address, units},
 };
 
-use super::{plan::Plan, schedule::Arrivals, usage_error};
+use super::{
+    plan::{Close, PIPELINE_MAX, Plan},
+    schedule::Arrivals,
+    shape::Shape,
+    source::Sources,
+    usage_error,
+};
 
 /// Drive an echo server, check every byte that comes back, and tell how long each message took.
+///
+/// `evenkeel-load merge FILE…` adds the reports of several runs up (see merge --help).
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel-load", version, max_term_width = 100)]
 pub struct Args {
@@ -23,9 +31,9 @@ pub struct Args {
     /// Bytes of a message.
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = message_size)]
     pub size: usize,
-    /// Closed loop: messages that each connection keeps in flight.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = count::<65_536>, conflicts_with = "rate")]
-    pub pipeline: usize,
+    /// Messages in flight on each connection: closed loop, so many [default: 1]; open loop, at most so many.
+    #[arg(long, value_name = "N", value_parser = count::<PIPELINE_MAX>)]
+    pub pipeline: Option<usize>,
     /// How long to measure.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = run_time)]
     pub duration: Duration,
@@ -38,15 +46,33 @@ pub struct Args {
     /// Open loop: messages a second, in all, whatever the server does.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub rate: Option<f64>,
-    /// Open loop: the gaps between messages.
-    #[arg(long, value_enum, default_value = "poisson", requires = "rate")]
+    /// Open loop: the gaps between messages: poisson, uniform, or burst:K (so many at once).
+    #[arg(long, default_value = "poisson", requires = "rate")]
     pub arrivals: Arrivals,
+    /// Who carries how much: mice (all alike), or elephants:K,FACTOR (K connections, FACTOR times as much).
+    #[arg(long, default_value = "mice")]
+    pub shape: Shape,
+    /// Closed loop: pause between an answer and the next message, exponential with this mean.
+    #[arg(long, value_name = "TIME", value_parser = think_time, conflicts_with = "rate")]
+    pub think: Option<Duration>,
+    /// Read at most so many bytes a second on each connection.
+    #[arg(long, value_name = "BYTES", value_parser = bytes_above_zero)]
+    pub read_rate: Option<usize>,
+    /// Write at most so many bytes a call.
+    #[arg(long, value_name = "BYTES", value_parser = bytes_above_zero)]
+    pub write_chunk: Option<usize>,
     /// Open loop: spin for the last 100 µs before a message is due; for a thread with a core of its own.
     #[arg(long, requires = "rate")]
     pub spin: bool,
     /// Replace each connection by a new one after this many messages.
     #[arg(long, value_name = "MESSAGES", value_parser = count::<1_000_000_000>)]
     pub churn: Option<usize>,
+    /// With --churn: close in order, or by a reset.
+    #[arg(long, value_enum, default_value = "fin", requires = "churn")]
+    pub close: Close,
+    /// Connect from the addresses of this network in turn, such as 127.0.0.0/8.
+    #[arg(long, value_name = "CIDR")]
+    pub source: Option<Sources>,
     /// The server greets (`evenkeel echo --greet`): group what is seen by worker.
     #[arg(long)]
     pub greet: bool,
@@ -54,8 +80,11 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = units::duration)]
     pub connect_spacing: Duration,
     /// Open the connections, hold them until all are open, report, and send nothing.
-    #[arg(long, conflicts_with_all = ["rate", "messages", "churn", "duration", "warmup", "pipeline"])]
+    #[arg(long, conflicts_with_all = ["rate", "messages", "churn", "duration", "warmup", "pipeline", "think"])]
     pub connect_only: bool,
+    /// With --connect-only: hold the connections until a signal, then report.
+    #[arg(long, requires = "connect_only")]
+    pub hold: bool,
     /// Threads, each with its share of the connections.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count::<1_024>)]
     pub threads: usize,
@@ -68,6 +97,18 @@ pub struct Args {
     /// Don't compare the bytes that come back, only count them.
     #[arg(long)]
     pub no_verify: bool,
+    /// Also tell what was due, answered and open in each slice of the run, such as 100ms.
+    #[arg(long, value_name = "TIME", value_parser = units::duration_above_zero)]
+    pub slices: Option<Duration>,
+    /// Also tell of each connection: its worker, its messages, how long they took.
+    #[arg(long)]
+    pub per_connection: bool,
+    /// Also tell how long what came back lay in the kernel before it was read, by its receive stamps.
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Write an HdrHistogram interval log, a row a second of each of resp, svc, lag, connect (and resp.w0 …).
+    #[arg(long, value_name = "PATH")]
+    pub hlog: Option<PathBuf>,
     /// Print the report as one line of JSON.
     #[arg(long)]
     pub json: bool,
@@ -124,6 +165,20 @@ fn message_size(text: &str) -> Result<usize, String> {
     }
 }
 
+fn bytes_above_zero(text: &str) -> Result<usize, String> {
+    match units::size(text)? {
+        0 => Err("zero bytes would do nothing: use 1 or more".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+fn think_time(text: &str) -> Result<Duration, String> {
+    match units::duration_above_zero(text)? {
+        think if think <= Plan::THINK_MAX => Ok(think),
+        _ => Err(format!("too long: use at most {}s", Plan::THINK_MAX.as_secs())),
+    }
+}
+
 fn run_time(text: &str) -> Result<Duration, String> {
     match units::duration_above_zero(text)? {
         duration if duration <= Plan::DURATION_MAX => Ok(duration),
@@ -143,16 +198,6 @@ fn rate(text: &str) -> Result<f64, String> {
 
 fn cores(text: &str) -> Result<Cores, String> {
     units::cores(text).map(Cores)
-}
-
-impl ValueEnum for Arrivals {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Poisson, Self::Uniform]
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.name()))
-    }
 }
 
 #[cfg(test)]
@@ -190,15 +235,25 @@ mod tests {
             "--rate 1e12",
             "--rate 5 --arrivals sometimes",
             "--arrivals uniform",
-            "--rate 5 --pipeline 2",
             "--churn 0",
             "--messages 5 --duration 1s",
             "--connect-only --rate 5",
             "--threads 0",
             "--cores 3-1",
             "--seed x",
-            "--shape mice",
-            "--hlog x",
+            "--shape lions",
+            "--rate 5 --arrivals burst:0",
+            "--rate 5 --think 1ms",
+            "--think 0",
+            "--think 1m",
+            "--read-rate 0",
+            "--write-chunk 0",
+            "--close rst",
+            "--churn 5 --close soon",
+            "--source 127.0.0.1/40",
+            "--hold",
+            "--slices 0",
+            "--hlog",
             "7000",
         ] {
             let message = parsed(flags).unwrap_err();
@@ -210,6 +265,11 @@ mod tests {
     fn every_flag_of_the_contract_is_taken() {
         let closed = "--connections 2 --size 1k --pipeline 4 --duration 1.5s --warmup 0 --churn 9 --greet";
         assert_eq!(parsed(closed).unwrap().size, 1_024);
+        let shaped =
+            "--shape elephants:2,10 --think 5ms --read-rate 64k --write-chunk 1 --churn 3 --close rst";
+        assert_eq!(parsed(shaped).unwrap().write_chunk, Some(1));
+        let held = "--connect-only --hold --source 127.0.0.0/8 --slices 100ms --per-connection";
+        assert!(parsed(held).unwrap().hold);
         let open = "--rate 2e3 --arrivals uniform --threads 2 --cores 0-1 --seed 9 --no-verify --json";
         assert_eq!(parsed(open).unwrap().rate, Some(2_000.0));
     }

@@ -3,7 +3,7 @@
 
 use rustix::{fd::OwnedFd, io::Errno};
 
-use super::{exchange::Exchange, pattern::Difference};
+use super::{exchange::Exchange, pattern::Difference, reading::Reading};
 
 /// A place for a connection; sockets come and go in it.
 #[derive(Default)]
@@ -26,6 +26,10 @@ pub struct Connection {
     pub greeting: Greeting,
     /// Where its messages are counted.
     pub group: usize,
+    /// Closed loop: users who think before they send their next message.
+    pub thinking: usize,
+    /// How fast it reads.
+    pub reading: Reading,
     /// Its messages.
     pub exchange: Exchange,
 }
@@ -58,6 +62,17 @@ pub struct Token {
     pub slot: u32,
     /// Its socket.
     pub generation: u32,
+}
+
+/// What a connection asked to be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// To be opened again, or to try the accept queue again.
+    Open,
+    /// To read on.
+    Read,
+    /// To send: a user has thought.
+    Think,
 }
 
 /// Why a connection is over.
@@ -145,7 +160,8 @@ fn hint(error: Errno) -> &'static str {
     match error {
         Errno::CONNREFUSED | Errno::NOENT => "; is the server running?",
         Errno::ADDRNOTAVAIL => {
-            "; no ephemeral port is free: use fewer --connections, or --churn with more messages"
+            "; no ephemeral port is free (fewer --connections, --churn with more messages, or a wider --source), \
+             or --source isn't of this machine"
         }
         Errno::TIMEDOUT => "; the server's accept queue may be full, or it does not greet",
         _ => "",

@@ -11,25 +11,22 @@
 use std::{cmp::Reverse, collections::BinaryHeap, num::NonZeroU64, sync::atomic::Ordering::Relaxed};
 
 use evenkeel::runtime::topology;
-use rustix::{
-    buffer::spare_capacity,
-    event::{PollFd, PollFlags, epoll, poll},
-    fd::OwnedFd,
-    io,
-    time::Timespec,
-};
+use rustix::io;
 
 use super::{
     Live,
     clock::{self, SECOND_NS},
-    connection::{Connection, Token},
+    connection::{Alarm, Connection, Token},
     gate::Gate,
     interrupt::Interrupt,
+    intervals::Parts,
     pattern::Pattern,
     plan::{End, Load, Plan},
     schedule::Schedule,
+    shape::Turns,
     tally::Tally,
     timeline::Timeline,
+    waiter::{Precision, Waiter},
 };
 
 /// The most events of one epoll_wait.
@@ -42,9 +39,6 @@ const CONNECTING_MAX: usize = 64;
 /// How long a connection may take to be established (or, with `--connect-only --greet`, to be greeted).
 pub const CONNECT_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 
-/// How long a thread sleeps at most: connect timeouts are looked for this often.
-const NAP_MAX_NS: u64 = SECOND_NS / 10;
-
 /// How long the last answers are waited for, beside a tenth of the measured time.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
 
@@ -54,9 +48,6 @@ const DRAIN_INTERRUPTED_NS: u64 = SECOND_NS;
 
 /// With `--messages` a run ends when nothing was answered for this long.
 const SILENCE_MAX_NS: u64 = 30 * SECOND_NS;
-
-/// `--spin`: how long before a message is due the thread no longer sleeps. Sleeps overshoot by 50 to 100 µs.
-const SPIN_NS: u64 = 100_000;
 
 /// The most messages that are issued before answers are looked at again.
 const ISSUE_BUDGET: usize = 64;
@@ -72,19 +63,22 @@ pub struct Driver<'a> {
     interrupt: &'a Interrupt,
     live: &'a Live,
     pub(super) thread: usize,
-    pub(super) epoll: OwnedFd,
-    events: Vec<epoll::Event>,
+    pub(super) waiter: Waiter,
     pub(super) scratch: Vec<u8>,
     pub(super) connections: Vec<Connection>,
     /// Connections opened so far, failed ones included: each has a stream of its own.
     pub(super) serial: u64,
-    /// When to open which connection again.
-    pub(super) retries: BinaryHeap<Reverse<(u64, Token)>>,
+    /// When to wake which connection, and for what.
+    pub(super) alarms: BinaryHeap<Reverse<(u64, Token, Alarm)>>,
+    /// How long users think.
+    pub(super) random: fastrand::Rng,
     pub(super) timeline: Timeline,
     /// Open loop: what is due.
     schedule: Option<Schedule>,
     /// Open loop: whose turn it is to carry a message.
-    next_slot: usize,
+    turns: Turns,
+    /// The connections before this slot carry more than the others.
+    pub(super) elephants: usize,
     /// Measured messages that may yet be issued.
     pub(super) left: u64,
     /// Messages issued that have no answer.
@@ -96,6 +90,9 @@ pub struct Driver<'a> {
     /// When to look again for connections that take too long.
     expiry_ns: u64,
     pub(super) tally: Tally,
+    parts: Parts,
+    /// Connections that were established.
+    pub(super) opened: u64,
     /// Messages answered, those of the warm-up included.
     pub(super) answered: u64,
     /// When the last of them was.
@@ -116,11 +113,13 @@ impl<'a> Driver<'a> {
         interrupt: &'a Interrupt,
         live: &'a Live,
         thread: usize,
+        parts: Parts,
     ) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).inspect_err(|_| {
+        let waiter = Waiter::new(EVENTS_MAX).inspect_err(|_| {
             gate.pass(0);
         })?;
         let connections = plan.share(plan.connections as u64, thread) as usize;
+        let elephants = plan.share(plan.shape.elephants() as u64, thread) as usize;
         Ok(Self {
             plan,
             pattern,
@@ -128,15 +127,16 @@ impl<'a> Driver<'a> {
             interrupt,
             live,
             thread,
-            epoll,
-            events: Vec::with_capacity(EVENTS_MAX),
+            waiter,
             scratch: vec![0; SCRATCH_LEN],
             connections: std::iter::repeat_with(Connection::default).take(connections).collect(),
             serial: 0,
-            retries: BinaryHeap::new(),
+            alarms: BinaryHeap::new(),
+            random: fastrand::Rng::with_seed(plan.seed ^ (thread as u64 + 1) << 40),
             timeline: Timeline::NOT_STARTED,
             schedule: None,
-            next_slot: 0,
+            turns: Turns::new(connections, elephants, plan.shape.factor()),
+            elephants,
             left: match plan.end {
                 End::AfterMessages(messages) => plan.share(messages, thread),
                 End::AfterNs(_) => u64::MAX,
@@ -145,15 +145,17 @@ impl<'a> Driver<'a> {
             unsettled: connections,
             connecting: 0,
             expiry_ns: 0,
-            tally: Tally::new(plan.is_open_loop()),
+            tally: Tally::new(plan, gate.made_ns(), connections),
+            parts,
+            opened: 0,
             answered: 0,
             answered_last_ns: 0,
             woke_ns: clock::now_ns(),
         })
     }
 
-    /// Does everything; what is left is what was seen.
-    pub fn run(mut self) -> Tally {
+    /// Does everything, and hands out what was seen.
+    pub fn run(mut self) {
         if let Some(core) = self.plan.core(self.thread) {
             // `limits` has checked that the core may be used; unpinned, the run is still right.
             topology::pin(core);
@@ -162,10 +164,13 @@ impl<'a> Driver<'a> {
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let opening_ns = clock::now_ns();
         self.open_all(opening_ns);
-        let start_ns = self.gate.pass(self.tally.opened);
+        let start_ns = self.gate.pass(self.opened);
         match (self.plan.load, start_ns) {
             (Load::ConnectOnly, _) | (_, None) => {
                 self.tally.window_ns = Some((opening_ns, start_ns.unwrap_or(self.woke_ns)));
+                if self.plan.hold && start_ns.is_some() {
+                    self.hold();
+                }
                 self.tally.cpu_ns = clock::thread_cpu_ns();
             }
             (_, Some(start_ns)) => {
@@ -173,7 +178,8 @@ impl<'a> Driver<'a> {
                 self.drain();
             }
         }
-        self.tally
+        self.tally.end_ns = clock::now_ns();
+        self.parts.end(self.tally);
     }
 
     /// Opens each connection once, and waits until it's there or has failed.
@@ -192,15 +198,26 @@ impl<'a> Driver<'a> {
                 self.open(next);
                 next += 1;
             }
-            self.retry_due();
+            self.wake_due();
             let is_next_waiting = next < self.connections.len() && self.connecting < CONNECTING_MAX;
             let next_ns = if is_next_waiting { due_ns(next) } else { u64::MAX };
             self.step(next_ns.min(self.next_deadline_ns()));
         }
     }
 
+    /// Keeps the connections open until a signal; that is how such a run is meant to end.
+    fn hold(&mut self) {
+        if !self.tally.interrupted {
+            while self.interrupt.at_ns().is_none() {
+                self.step(u64::MAX);
+            }
+            self.tally.interrupted = false;
+        }
+    }
+
     /// The load: the warm-up, then the measured window.
     fn drive(&mut self, start_ns: u64) {
+        let start_ns = self.await_start(start_ns);
         self.timeline = Timeline::new(self.plan, start_ns);
         self.answered_last_ns = start_ns;
         if let Load::Open { rate_per_s, arrivals, .. } = self.plan.load {
@@ -215,11 +232,21 @@ impl<'a> Driver<'a> {
                 cpu_from_ns = Some(clock::thread_cpu_ns());
             }
             self.issue_due();
-            self.retry_due();
+            self.wake_due();
             self.step(self.next_deadline_ns());
         }
         let cpu_ns = clock::thread_cpu_ns();
         self.tally.cpu_ns = cpu_ns - cpu_from_ns.unwrap_or(cpu_ns);
+    }
+
+    /// When the load starts: where slices are told, so that the measured window begins with one of them.
+    fn await_start(&mut self, gate_ns: u64) -> u64 {
+        let Some(slices) = &self.tally.slices else { return gate_ns };
+        let start_ns = slices.boundary_from(gate_ns + self.plan.warmup_ns) - self.plan.warmup_ns;
+        while self.woke_ns < start_ns && self.interrupt.at_ns().is_none() {
+            self.step(start_ns);
+        }
+        start_ns
     }
 
     /// Waits for the answers that are missing; what has none by then is given up.
@@ -236,14 +263,14 @@ impl<'a> Driver<'a> {
         while (self.pending > 0 || self.next_due_ns().is_some()) && self.woke_ns < limit_ns(self) {
             // Messages that were due before the end go out, however late.
             self.issue_due();
-            self.retry_due();
+            self.wake_due();
             self.step(self.next_deadline_ns().min(limit_ns(self)));
         }
         let now_ns = clock::now_ns();
-        for connection in &mut self.connections {
+        for (slot, connection) in self.connections.iter_mut().enumerate() {
             connection.exchange.begin_all();
             for message in connection.exchange.lose_begun() {
-                self.tally.give_up(&self.timeline, connection.group, message, now_ns);
+                self.tally.give_up(&self.timeline, slot, connection.group, message, now_ns);
             }
         }
         let Timeline { counted_from_ns, end_ns } = self.timeline;
@@ -287,44 +314,47 @@ impl<'a> Driver<'a> {
             let Some(due_ns) = self.schedule.as_mut().and_then(|schedule| schedule.take_due(now_ns)) else {
                 return;
             };
-            let slot = self.next_slot;
-            self.next_slot = (slot + 1) % self.connections.len();
+            let slot = self.turns.take();
             self.issue(slot, due_ns, now_ns - due_ns);
             self.flush(slot, now_ns);
         }
     }
 
-    /// Opens again what failed a while ago.
-    fn retry_due(&mut self) {
-        while let Some(&Reverse((at_ns, token))) = self.retries.peek()
+    /// Wakes the connections that asked for it.
+    fn wake_due(&mut self) {
+        while let Some(&Reverse((at_ns, token, alarm))) = self.alarms.peek()
             && at_ns <= self.woke_ns
         {
-            self.retries.pop();
+            self.alarms.pop();
             if self.connections[token.slot as usize].generation == token.generation {
-                self.resume(token.slot as usize);
+                self.wake(token.slot as usize, alarm, at_ns);
             }
         }
     }
 
     /// When there is something to do, even if nothing happens.
     fn next_deadline_ns(&self) -> u64 {
-        let retry_ns = self.retries.peek().map_or(u64::MAX, |Reverse((at_ns, _))| *at_ns);
+        let alarm_ns = self.alarms.peek().map_or(u64::MAX, |Reverse((at_ns, ..))| *at_ns);
         let window_ns = if self.timeline.counts(self.woke_ns) {
             self.timeline.end_ns
         } else {
             self.timeline.counted_from_ns
         };
         let window_ns = if window_ns <= self.woke_ns { u64::MAX } else { window_ns };
-        self.next_due_ns().unwrap_or(u64::MAX).min(retry_ns).min(window_ns)
+        self.next_due_ns().unwrap_or(u64::MAX).min(alarm_ns).min(window_ns)
     }
 
     /// Waits for events until `deadline_ns` at most, and gives each connection that has one its turn.
     fn step(&mut self, deadline_ns: u64) {
-        self.wait(deadline_ns);
+        self.waiter.wait(deadline_ns, self.precision());
         self.woke_ns = clock::now_ns();
-        for index in 0..self.events.len() {
-            let event = self.events[index];
-            self.turn(Token::from_u64(event.data.u64()), event.flags);
+        if self.woke_ns >= self.parts.due_ns {
+            self.parts.hand_out(&mut self.tally, self.woke_ns);
+        }
+        for index in 0..self.waiter.events_len() {
+            if let Some((data, flags)) = self.waiter.event(index) {
+                self.turn(Token::from_u64(data), flags);
+            }
         }
         if (self.connecting > 0 || self.unsettled > 0) && self.woke_ns >= self.expiry_ns {
             self.expiry_ns = self.woke_ns + SECOND_NS;
@@ -345,33 +375,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Waits for events until `deadline_ns`.
-    fn wait(&mut self, deadline_ns: u64) {
-        self.events.clear();
-        let mut wait_ns = deadline_ns.saturating_sub(clock::now_ns()).min(NAP_MAX_NS);
-        if wait_ns > 0 && self.is_punctual() {
-            if matches!(self.plan.load, Load::Open { spin: true, .. }) {
-                wait_ns = wait_ns.saturating_sub(SPIN_NS);
-            }
-            // `epoll::wait` rounds up to whole milliseconds (it calls epoll_pwait for the sake of old
-            // kernels), so what has to be on time sleeps in ppoll, which takes nanoseconds.
-            let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
-            if wait_ns > 0 && matches!(poll(&mut fds, Some(&timespec(wait_ns))), Ok(0)) {
-                return;
-            }
-            wait_ns = 0;
+    /// How well what is waited for has to be kept.
+    fn precision(&self) -> Precision {
+        match self.plan.load {
+            Load::Open { spin: true, .. } => Precision::Spin,
+            Load::Open { .. } => Precision::Timer,
+            _ if self.plan.has_pauses() => Precision::Timer,
+            _ => Precision::Coarse,
         }
-        // EINTR is no event; anything else can't happen to an epoll instance of our own.
-        let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timespec(wait_ns)));
     }
-
-    /// Whether what is waited for has a due time that is to be kept.
-    fn is_punctual(&self) -> bool {
-        self.plan.is_open_loop() || self.plan.spacing_ns > 0
-    }
-}
-
-fn timespec(nanos: u64) -> Timespec {
-    // Both fit: a wait is at most NAP_MAX_NS.
-    Timespec { tv_sec: (nanos / SECOND_NS) as i64, tv_nsec: (nanos % SECOND_NS) as _ }
 }

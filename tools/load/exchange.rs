@@ -166,6 +166,29 @@ mod tests {
         assert_eq!(exchange.to_send(SIZE, 3), (0, 20), "the next socket starts afresh");
     }
 
+    /// In open loop with several in flight, each message's service time runs from its own sending, and one that has
+    /// to wait for its turn has none while it waits.
+    #[test]
+    fn service_runs_from_a_messages_own_sending() {
+        let mut exchange = Exchange::default();
+        (1..=4).for_each(|due_ns| exchange.issue(due_ns));
+        let mut service_ns = Vec::new();
+        // Two may be in flight; a message takes 100 ns, one after another.
+        for now_ns in (0..500).step_by(10) {
+            let (_, bytes) = exchange.to_send(SIZE, exchange.answered() + 2);
+            exchange.took(bytes, SIZE, now_ns);
+            if now_ns % 100 == 90 {
+                exchange.received(SIZE).unwrap();
+                let message = exchange.take_answered(SIZE).unwrap();
+                service_ns.push((message.due_ns, now_ns - message.sent_ns));
+                if exchange.pending() == 0 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(service_ns, [(1, 90), (2, 190), (3, 190), (4, 190)]);
+    }
+
     #[test]
     fn a_lost_socket_takes_what_was_begun_and_leaves_the_rest() {
         let mut exchange = Exchange::default();

@@ -9,6 +9,7 @@ use super::clock;
 
 /// The gate of one run; each thread passes it once.
 pub struct Gate {
+    made_ns: u64,
     barrier: Barrier,
     opened: AtomicU64,
     start_ns: AtomicU64,
@@ -17,7 +18,17 @@ pub struct Gate {
 impl Gate {
     /// A gate for this many threads.
     pub fn new(threads: usize) -> Self {
-        Self { barrier: Barrier::new(threads), opened: AtomicU64::new(0), start_ns: AtomicU64::new(0) }
+        Self {
+            made_ns: clock::now_ns(),
+            barrier: Barrier::new(threads),
+            opened: AtomicU64::new(0),
+            start_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// When the gate was made, before the first connect: the first moment of the run, the same for all threads.
+    pub fn made_ns(&self) -> u64 {
+        self.made_ns
     }
 
     /// Waits for all threads. Then says when the load starts, the same moment for each; `None` if no

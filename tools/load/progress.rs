@@ -21,7 +21,7 @@ use super::{
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows how far the run is until `is_over`; returns at once where nobody would see it.
-pub fn show_until(plan: &Plan, gate: &Gate, live: &[Live], is_over: impl Fn() -> bool) {
+pub fn show_until(plan: &Plan, gate: &Gate, live: &[Live], mut is_over: impl FnMut() -> bool) {
     if !io::stderr().is_terminal() {
         return;
     }
@@ -44,6 +44,9 @@ pub fn show_until(plan: &Plan, gate: &Gate, live: &[Live], is_over: impl Fn() ->
 
 /// How far the run is, in thousandths and in words.
 fn phase(plan: &Plan, start_ns: u64, now_ns: u64, answered: u64) -> (u64, String) {
+    if start_ns > 0 && plan.hold {
+        return (1_000, "holding the connections until Ctrl-C".to_owned());
+    }
     if start_ns == 0 || plan.load == Load::ConnectOnly {
         return (0, "connecting".to_owned());
     }

@@ -1,13 +1,18 @@
 //! The report: what all threads saw, as numbers. `docs/load.md` says what each field means.
 
 use evenkeel::measure::report::HistogramJson;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     clock::SECOND_NS,
-    plan::{End, Load, Plan},
-    tally::{Errors, Tally, histogram},
+    places::PlacesJson,
+    plan::{Close, End, Load, Plan},
+    slices::SlicesJson,
+    tally::{Errors, Tally},
 };
+
+/// The name of this format; the number grows only if a field ever had to change its meaning.
+pub const SCHEMA: &str = "evenkeel-load/1";
 
 /// An open loop fell short where it achieved less than this part of what was offered.
 const ACHIEVED_MIN: f64 = 0.98;
@@ -16,16 +21,27 @@ const ACHIEVED_MIN: f64 = 0.98;
 const ON_THEIR_WAY: u64 = 10;
 
 /// A run's results; serialized, the JSON contract.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
-    schema: &'static str,
-    version: &'static str,
-    started: String,
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Of the generator.
+    pub version: String,
+    /// When the program started: RFC 3339, UTC.
+    pub started: String,
+    /// How many runs this is the sum of, where it was merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u64>,
+    /// Whether those had different configurations; `config` is that of the first one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub configs_differ: bool,
     /// The measured window.
     pub duration_s: f64,
     /// Whether a signal ended the run before its time.
     pub interrupted: bool,
-    config: Config,
+    /// The run as it was asked for.
+    pub config: Config,
     /// Measured messages that were answered.
     pub messages: u64,
     /// Measured messages that were issued: `messages + errors.timeout + lost`.
@@ -54,9 +70,23 @@ pub struct Report {
     pub connect_latency: HistogramJson,
     /// How late the generator itself was.
     pub send_lag: HistogramJson,
+    /// From the kernel's receive stamp to the read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_delay: Option<HistogramJson>,
+    /// Reads whose bytes had no stamp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unstamped: Option<u64>,
     /// What each worker did, where connections are greeted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_worker: Option<Vec<Worker>>,
+    /// The run over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SlicesJson>,
+    /// The connections one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_connection: Option<PlacesJson>,
+    /// Threads that shared the load.
+    pub threads: usize,
     /// The generator's own CPU time within the window, user and system.
     pub cpu_s: f64,
     /// The first failure, in words.
@@ -65,7 +95,8 @@ pub struct Report {
 }
 
 /// What one worker of the server did.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Worker {
     /// Its number.
     pub worker: u64,
@@ -78,34 +109,73 @@ pub struct Worker {
 }
 
 /// The run as it was asked for; what wasn't asked for isn't there.
-#[derive(Debug, Serialize)]
-struct Config {
-    address: String,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The server.
+    pub address: String,
+    /// What connections carry.
     #[serde(rename = "loop")]
-    kind: &'static str,
-    connections: usize,
-    size: u64,
+    pub kind: Kind,
+    /// In all.
+    pub connections: usize,
+    /// Bytes of a message.
+    pub size: u64,
+    /// Messages in flight on a connection; open loop: the most, where that was limited.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pipeline: Option<usize>,
+    pub pipeline: Option<usize>,
+    /// Open loop: messages a second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<f64>,
+    pub rate: Option<f64>,
+    /// Open loop: the gaps.
     #[serde(skip_serializing_if = "Option::is_none")]
-    arrivals: Option<&'static str>,
+    pub arrivals: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spin: Option<bool>,
+    /// How long to measure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    duration_s: Option<f64>,
+    pub duration_s: Option<f64>,
+    /// After how many messages to stop.
     #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<u64>,
+    pub messages: Option<u64>,
     warmup_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     churn: Option<u64>,
     greet: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close: Option<String>,
+    shape: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_rate: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_chunk: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    hold: bool,
     connect_spacing_s: f64,
     threads: usize,
     cores: Vec<usize>,
     seed: u64,
     verify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slices_s: Option<f64>,
+    per_connection: bool,
+    timestamps: bool,
+}
+
+/// What connections carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The next message when an answer was there.
+    #[default]
+    Closed,
+    /// Messages when they were due.
+    Open,
+    /// Nothing.
+    ConnectOnly,
 }
 
 impl Report {
@@ -113,14 +183,15 @@ impl Report {
     pub fn new(plan: &Plan, started: String, tally: Tally) -> Self {
         let duration_s = tally.window_ns.map_or(0.0, |(from_ns, until_ns)| seconds(until_ns - from_ns));
         let per_s = |count: u64| if duration_s > 0.0 { count as f64 / duration_s } else { 0.0 };
-        let mut latency = histogram();
-        tally.groups.iter().for_each(|group| latency += &group.latency);
+        let latency = tally.latency();
         let messages = tally.groups.iter().map(|group| group.messages).sum();
         let is_open_loop = plan.is_open_loop();
         Self {
-            schema: "evenkeel-load/1",
-            version: env!("CARGO_PKG_VERSION"),
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             started,
+            runs: None,
+            configs_differ: false,
             duration_s,
             interrupted: tally.interrupted,
             config: Config::new(plan),
@@ -137,7 +208,14 @@ impl Report {
             latency: nanos(&latency),
             connect_latency: nanos(&tally.connect),
             send_lag: nanos(&tally.lag),
+            receive_delay: tally.stamps.as_ref().map(|stamps| nanos(&stamps.delay)),
+            unstamped: tally.stamps.as_ref().map(|stamps| stamps.unstamped),
             by_worker: plan.greet.then(|| Worker::all(&tally)),
+            slices: tally.slices.as_ref().map(|slices| {
+                SlicesJson::new(slices, tally.window_ns.unwrap_or((tally.end_ns, tally.end_ns)), tally.end_ns)
+            }),
+            by_connection: plan.per_connection.then(|| PlacesJson::new(&tally.places)),
+            threads: plan.threads,
             cpu_s: seconds(tally.cpu_ns),
             first_failure: tally.first_failure,
         }
@@ -149,11 +227,13 @@ impl Report {
     }
 
     /// What a person should know even if only the exit status is looked at.
-    pub fn failures(&self, plan: &Plan) -> Vec<String> {
+    pub fn failures(&self) -> Vec<String> {
         let unknown = if self.interrupted { "interrupted too early" } else { "no reason was given" };
         let why = self.first_failure.as_deref().unwrap_or(unknown);
         match self {
-            Self { connections: 0, .. } => vec![format!("nothing could connect to {}: {why}", plan.address)],
+            Self { connections: 0, .. } => {
+                vec![format!("nothing could connect to {}: {why}", self.config.address)]
+            }
             Self { errors: Errors { mismatch: 1.., .. }, .. } => {
                 vec![format!(
                     "{} connections carried wrong bytes; first failure: {why}",
@@ -182,11 +262,19 @@ impl Worker {
 }
 
 impl Config {
+    /// All that makes runs comparable: those of one experiment differ in their seeds, and in where the server was.
+    pub fn but_seed(&self) -> Self {
+        Self { seed: 0, address: String::new(), ..self.clone() }
+    }
+
     fn new(plan: &Plan) -> Self {
+        let in_flight_max = Some(plan.in_flight_max as usize).filter(|_| plan.in_flight_max < u64::MAX);
         let (kind, pipeline, open) = match plan.load {
-            Load::Closed { pipeline } => ("closed", Some(pipeline), None),
-            Load::Open { rate_per_s, arrivals, spin } => ("open", None, Some((rate_per_s, arrivals, spin))),
-            Load::ConnectOnly => ("connect-only", None, None),
+            Load::Closed { pipeline } => (Kind::Closed, Some(pipeline), None),
+            Load::Open { rate_per_s, arrivals, spin } => {
+                (Kind::Open, in_flight_max, Some((rate_per_s, arrivals, spin)))
+            }
+            Load::ConnectOnly => (Kind::ConnectOnly, None, None),
         };
         let (duration_s, messages) = match plan.end {
             _ if plan.load == Load::ConnectOnly => (None, None),
@@ -200,18 +288,31 @@ impl Config {
             size: plan.size,
             pipeline,
             rate: open.map(|(rate_per_s, ..)| rate_per_s),
-            arrivals: open.map(|(_, arrivals, _)| arrivals.name()),
+            arrivals: open.map(|(_, arrivals, _)| arrivals.to_string()),
             spin: open.map(|(.., spin)| spin),
             duration_s,
             messages,
             warmup_s: seconds(plan.warmup_ns),
             churn: plan.churn,
             greet: plan.greet,
+            close: plan.churn.map(|_| match plan.close {
+                Close::Fin => "fin".to_owned(),
+                Close::Rst => "rst".to_owned(),
+            }),
+            shape: plan.shape.to_string(),
+            think_s: plan.think_ns.map(seconds),
+            read_rate: plan.read_rate,
+            write_chunk: Some(plan.write_chunk).filter(|&chunk| chunk != u64::MAX),
+            source: plan.source.map(|source| source.to_string()),
+            hold: plan.hold,
             connect_spacing_s: seconds(plan.spacing_ns),
             threads: plan.threads,
             cores: plan.cores.clone(),
             seed: plan.seed,
             verify: plan.verify,
+            slices_s: plan.slice_ns.map(seconds),
+            per_connection: plan.per_connection,
+            timestamps: plan.timestamps,
         }
     }
 }

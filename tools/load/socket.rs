@@ -1,12 +1,12 @@
 //! Sockets: where the server is, and how to reach it without blocking.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use evenkeel::config::Address;
+use evenkeel::{config::Address, sys::socket::set_bind_address_no_port};
 use rustix::{
     fd::OwnedFd,
     io::{self, Errno},
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with, sockopt},
 };
 
 /// The server's address, resolved.
@@ -54,17 +54,22 @@ impl Target {
         matches!(self, Self::Unix(_))
     }
 
-    /// Starts a connection.
+    /// Starts a connection, from this address if one is given.
     ///
     /// # Errors
     /// The kernel's, where it fails at once.
-    pub fn connect(&self) -> io::Result<Connect> {
+    pub fn connect(&self, source: Option<IpAddr>) -> io::Result<Connect> {
         let (socket, connecting) = match self {
             Self::Tcp(to) => {
                 let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
                 let socket = stream(family)?;
                 // A message must not wait for the acknowledgement of the one before it.
                 sockopt::set_tcp_nodelay(&socket, true)?;
+                if let Some(source) = source {
+                    // The port is chosen by `connect`, which may take one that other pairs use.
+                    set_bind_address_no_port(&socket)?;
+                    bind(&socket, &SocketAddr::new(source, 0))?;
+                }
                 let connecting = connect(&socket, to);
                 (socket, connecting)
             }

@@ -8,11 +8,7 @@ use evenkeel::{
     measure::report::HistogramJson,
 };
 
-use super::{
-    clock::SECOND_NS,
-    plan::{End, Load, Plan},
-    report::{Report, Worker},
-};
+use super::report::{Config, Kind, Report, Worker};
 
 /// The longest line, in characters.
 const WIDTH: usize = 80;
@@ -24,17 +20,12 @@ const BAR_LEN: f64 = 24.0;
 const BEYOND_MIN: f64 = 10.0;
 
 /// A report to be printed.
-pub struct Text<'a> {
-    /// What was asked for.
-    pub plan: &'a Plan,
-    /// What came of it.
-    pub report: &'a Report,
-}
+pub struct Text<'a>(pub &'a Report);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { plan, report } = self;
-        writeln!(f, "evenkeel-load → {}\n{}\n", plan.address, describe(plan))?;
+        let Self(report) = self;
+        writeln!(f, "{}\n{}\n", headline(report), describe(&report.config))?;
         self.totals(f)?;
         self.errors(f)?;
         if report.latency.count + report.connect_latency.count > 0 {
@@ -53,8 +44,8 @@ impl Display for Text<'_> {
 
 impl Text<'_> {
     fn totals(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let report = self.report;
-        if self.plan.load != Load::ConnectOnly {
+        let report = self.0;
+        if report.config.kind != Kind::ConnectOnly {
             writeln!(
                 f,
                 "  messages     {} in {:.1} s · {}/s{} · {:.1} MB/s each way",
@@ -64,7 +55,7 @@ impl Text<'_> {
                 report
                     .offered_per_s
                     .map_or(String::new(), |offered| format!(" of {}/s offered", show_count(offered))),
-                report.rate_per_s * self.plan.size as f64 / 1e6,
+                report.rate_per_s * report.config.size as f64 / 1e6,
             )?;
         }
         writeln!(f, "  connections  {}", report.connections)?;
@@ -76,14 +67,14 @@ impl Text<'_> {
     }
 
     fn errors(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let errors = &self.report.errors;
+        let errors = &self.0.errors;
         let kinds = [
             (errors.connect, "connect"),
             (errors.reset, "reset"),
             (errors.timeout, "timeout"),
             (errors.mismatch, "mismatch"),
             (errors.short, "short"),
-            (self.report.lost, "messages lost with their connection"),
+            (self.0.lost, "messages lost with their connection"),
         ];
         let told: Vec<_> = kinds
             .iter()
@@ -94,24 +85,28 @@ impl Text<'_> {
     }
 
     fn latencies(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let report = self.report;
+        let report = self.0;
         writeln!(
             f,
             "\n  {:<9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
             "", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"
         )?;
         latency(f, "latency", &report.latency)?;
-        if self.plan.is_open_loop() {
+        if report.config.kind == Kind::Open {
             latency(f, "service", &report.service_latency)?;
         }
         latency(f, "send lag", &report.send_lag)?;
-        latency(f, "connect", &report.connect_latency)
+        latency(f, "connect", &report.connect_latency)?;
+        report.receive_delay.as_ref().map_or(Ok(()), |delay| latency(f, "in kernel", delay))
     }
 
     /// What a reader must know before believing the figures.
     fn caveats(&self) -> Vec<String> {
-        let Self { plan, report } = self;
+        let Self(report) = self;
         let mut told = Vec::new();
+        if report.configs_differ {
+            told.push("Not all runs were alike: what is described is the first one.".to_owned());
+        }
         if report.interrupted {
             told.push(self.interruption());
         }
@@ -129,7 +124,7 @@ impl Text<'_> {
             ));
         }
         let is_late = report.send_lag.p99 as f64 > 0.1 * report.service_latency.p50 as f64;
-        if plan.is_open_loop() && is_late && report.send_lag.count > 0 {
+        if report.config.kind == Kind::Open && is_late && report.send_lag.count > 0 {
             told.push(
                 "The generator itself was late: the p99 of `send lag` is more than a tenth of the median \
                  service latency. Give it a core of its own (--cores, --spin), more --threads, or a lower \
@@ -144,23 +139,31 @@ impl Text<'_> {
     }
 
     fn interruption(&self) -> String {
-        let Self { plan, report } = self;
-        match (plan.load, plan.end) {
-            (Load::ConnectOnly, _) => {
-                format!("Interrupted: {} connections were asked for.", plan.connections)
-            }
-            _ if report.duration_s == 0.0 => "Interrupted before anything was measured.".to_owned(),
-            (_, End::AfterNs(duration_ns)) => format!(
-                "Interrupted after {:.1} of {:.1} s: the figures are those of the time until then.",
-                report.duration_s,
-                duration_ns as f64 / SECOND_NS as f64
-            ),
-            (_, End::AfterMessages(messages)) => format!(
-                "Interrupted after {} of {} messages: the figures are those of the time until then.",
-                show_count(report.messages as f64),
-                show_count(messages as f64)
-            ),
+        let Self(report) = self;
+        let config = &report.config;
+        if report.runs.is_some() {
+            return "Interrupted: one run or more ended before its time.".to_owned();
         }
+        if config.kind == Kind::ConnectOnly {
+            return format!("Interrupted: {} connections were asked for.", config.connections);
+        }
+        if report.duration_s == 0.0 {
+            return "Interrupted before anything was measured.".to_owned();
+        }
+        let after = match config.messages {
+            Some(messages) => {
+                format!("{} of {} messages", show_count(report.messages as f64), show_count(messages as f64))
+            }
+            None => format!("{:.1} of {:.1} s", report.duration_s, config.duration_s.unwrap_or(0.0)),
+        };
+        format!("Interrupted after {after}: the figures are those of the time until then.")
+    }
+}
+
+fn headline(report: &Report) -> String {
+    match report.runs {
+        Some(runs) => format!("evenkeel-load, {runs} runs merged → {}", report.config.address),
+        None => format!("evenkeel-load → {}", report.config.address),
     }
 }
 
@@ -180,20 +183,21 @@ fn wrapped(f: &mut Formatter<'_>, sentence: &str) -> fmt::Result {
     writeln!(f)
 }
 
-fn describe(plan: &Plan) -> String {
-    let load = match plan.load {
-        Load::Closed { pipeline } => {
-            format!("closed loop · {} connections × {pipeline} in flight", plan.connections)
+fn describe(config: &Config) -> String {
+    let Config { connections, size, .. } = config;
+    match config.kind {
+        Kind::Closed => {
+            let pipeline = config.pipeline.unwrap_or(1);
+            format!("closed loop · {connections} connections × {pipeline} in flight · {size} B")
         }
-        Load::Open { rate_per_s, arrivals, .. } => format!(
-            "open loop · {}/s {} · {} connections",
-            show_count(rate_per_s),
-            arrivals.name(),
-            plan.connections
+        Kind::Open => format!(
+            "open loop · {}/s {} · {connections} connections{} · {size} B",
+            show_count(config.rate.unwrap_or(0.0)),
+            config.arrivals.as_deref().unwrap_or_default(),
+            config.pipeline.map_or_else(String::new, |most| format!(" × ≤ {most} in flight")),
         ),
-        Load::ConnectOnly => return format!("{} connections, opened and held", plan.connections),
-    };
-    format!("{load} · {} B", plan.size)
+        Kind::ConnectOnly => format!("{connections} connections, opened and held"),
+    }
 }
 
 fn latency(f: &mut Formatter<'_>, name: &str, histogram: &HistogramJson) -> fmt::Result {

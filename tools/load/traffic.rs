@@ -4,7 +4,7 @@
 //! socket takes. Reading stops at a short read where that proves the socket empty, so that a message costs
 //! one `recv`, one `send`, one look at the clock, and a share of one `epoll_wait`.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
 
 use rustix::{
     event::epoll::{self, EventData, EventFlags},
@@ -13,15 +13,17 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send, sockopt},
 };
 
-use evenkeel::config::Options;
+use evenkeel::{config::Options, sys::timestamp};
 
 use super::{
     clock,
-    connection::{Failure, Greeting, Socket, Token},
+    connection::{Alarm, Failure, Greeting, Socket, Token},
     driver::{CONNECT_TIMEOUT_NS, Driver},
     exchange::Excess,
     pattern,
-    plan::Load,
+    plan::{Close, Load},
+    reading::{MayRead, Reading},
+    schedule::exponential,
     socket::Connect,
     tally::UNGREETED,
 };
@@ -52,11 +54,15 @@ impl Driver<'_> {
             connection.connect_ns = clock::now_ns();
         }
         connection.key = pattern::key(self.plan.seed, self.thread, self.serial);
+        let source = self.plan.source.map(|all| {
+            // No two threads draw the same, as long as there are enough.
+            all.nth(self.serial * self.plan.threads as u64 + self.thread as u64)
+        });
         self.serial += 1;
         connection.greeting = Greeting::default();
         connection.group = UNGREETED;
         connection.is_blocked = false;
-        match self.plan.target.connect() {
+        match self.plan.target.connect(source) {
             Ok(Connect::Established(socket)) => self.registered(slot, socket, |driver, socket| {
                 driver.established(slot, socket);
                 let now_ns = clock::now_ns();
@@ -67,7 +73,7 @@ impl Driver<'_> {
             }),
             Ok(Connect::QueueFull) => {
                 self.put(slot, Socket::Queueing);
-                self.retry_after(slot, QUEUE_FULL_NS);
+                self.wake_after(slot, QUEUE_FULL_NS, Alarm::Open);
             }
             Err(error) => self.fail(slot, Failure::Connect(error)),
         }
@@ -84,6 +90,22 @@ impl Driver<'_> {
         }
     }
 
+    /// A connection is woken as it asked to be.
+    pub(super) fn wake(&mut self, slot: usize, alarm: Alarm, at_ns: u64) {
+        match alarm {
+            Alarm::Open => self.resume(slot),
+            Alarm::Read => {
+                self.connections[slot].reading.resume();
+                // What ended the connection meanwhile has been told once: only reading on finds it.
+                self.read_and_push(slot, true, at_ns);
+            }
+            Alarm::Think => {
+                self.connections[slot].thinking -= 1;
+                self.push(slot, at_ns, clock::now_ns());
+            }
+        }
+    }
+
     /// A message for this connection; it is `lag_ns` late, and that is our doing.
     pub(super) fn issue(&mut self, slot: usize, due_ns: u64, lag_ns: u64) {
         self.connections[slot].exchange.issue(due_ns);
@@ -97,12 +119,14 @@ impl Driver<'_> {
         let connection = &mut self.connections[slot];
         let Socket::Open(socket) = &connection.socket else { return };
         while !connection.is_blocked {
-            let messages_max = self.plan.churn.unwrap_or(u64::MAX);
+            // What is in flight has no answer yet.
+            let in_flight_until = connection.exchange.answered().saturating_add(self.plan.in_flight_max);
+            let messages_max = self.plan.churn.unwrap_or(u64::MAX).min(in_flight_until);
             let (offset, len) = connection.exchange.to_send(self.plan.size, messages_max);
             if len == 0 {
                 return;
             }
-            let bytes = self.pattern.slice(connection.key, offset, len);
+            let bytes = self.pattern.slice(connection.key, offset, len.min(self.plan.write_chunk));
             match send(socket, bytes, SendFlags::NOSIGNAL) {
                 Ok(taken) => connection.exchange.took(taken as u64, self.plan.size, now_ns),
                 Err(Errno::INTR) => {}
@@ -130,15 +154,19 @@ impl Driver<'_> {
         if flags.contains(EventFlags::OUT) {
             self.connections[slot].is_blocked = false;
         }
-        let now_ns = if flags.intersects(EventFlags::IN.union(ENDINGS)) {
-            match self.read(slot, flags.intersects(ENDINGS)) {
-                Ok(now_ns) => now_ns,
-                Err(failure) => return self.fail(slot, failure),
-            }
+        if flags.intersects(EventFlags::IN.union(ENDINGS)) {
+            self.read_and_push(slot, flags.intersects(ENDINGS), self.woke_ns);
         } else {
-            clock::now_ns()
-        };
-        self.push(slot, self.woke_ns, now_ns);
+            self.push(slot, self.woke_ns, clock::now_ns());
+        }
+    }
+
+    /// Reads, and sends what that makes room for, which was there at `ready_ns`.
+    fn read_and_push(&mut self, slot: usize, is_ending: bool, ready_ns: u64) {
+        match self.read(slot, is_ending) {
+            Ok(now_ns) => self.push(slot, ready_ns, now_ns),
+            Err(failure) => self.fail(slot, failure),
+        }
     }
 
     /// Fails the connections that take too long to be there.
@@ -167,7 +195,9 @@ impl Driver<'_> {
         }
         if let Load::Closed { pipeline } = self.plan.load {
             let of_churn = churn - exchange.answered() - exchange.pending() as u64;
-            for _ in 0..of_churn.min((pipeline - exchange.pending()) as u64) {
+            let factor = if slot < self.elephants { self.plan.shape.factor() } else { 1 };
+            let busy = exchange.pending() + self.connections[slot].thinking;
+            for _ in 0..of_churn.min((pipeline * factor).saturating_sub(busy) as u64) {
                 if !self.may_issue(now_ns) {
                     break;
                 }
@@ -180,6 +210,10 @@ impl Driver<'_> {
     /// Closes a connection that has carried its share, and opens the next one if it would be used.
     /// Closing first leaves the TIME_WAIT on our side, where it doesn't burden the server.
     fn replace(&mut self, slot: usize, now_ns: u64) {
+        if let (Close::Rst, Socket::Open(socket)) = (self.plan.close, &self.connections[slot].socket) {
+            // Cannot fail on a stream socket; if it did, the close would be an orderly one.
+            let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+        }
         self.close(slot);
         if self.has_use_for(slot, now_ns) {
             self.open(slot);
@@ -201,10 +235,19 @@ impl Driver<'_> {
     /// be reported as hung up.
     fn registered(&mut self, slot: usize, socket: OwnedFd, then: impl FnOnce(&mut Self, OwnedFd)) {
         let token = Token { slot: slot as u32, generation: self.connections[slot].generation };
+        if self.plan.timestamps {
+            // Cannot fail on a socket; if it did, what it brings would be counted as unstamped.
+            let _ = timestamp::enable(&socket);
+        }
         // A TCP socket reports room only after it had none. A unix socket reports it after each read of the
         // peer, a wakeup a message for nothing, so it's asked only where it is needed.
         let out = if self.plan.target.is_unix() { EventFlags::empty() } else { EventFlags::OUT };
-        match epoll::add(&self.epoll, &socket, EventData::new_u64(token.to_u64()), INTEREST.union(out)) {
+        match epoll::add(
+            self.waiter.epoll(),
+            &socket,
+            EventData::new_u64(token.to_u64()),
+            INTEREST.union(out),
+        ) {
             Ok(()) => then(self, socket),
             Err(error) => self.fail(slot, Failure::Connect(error)),
         }
@@ -216,7 +259,9 @@ impl Driver<'_> {
         if let (true, Socket::Open(socket)) = (self.plan.target.is_unix(), &connection.socket) {
             let token = Token { slot: slot as u32, generation: connection.generation };
             let data = EventData::new_u64(token.to_u64());
-            if let Err(error) = epoll::modify(&self.epoll, socket, data, INTEREST.union(EventFlags::OUT)) {
+            if let Err(error) =
+                epoll::modify(self.waiter.epoll(), socket, data, INTEREST.union(EventFlags::OUT))
+            {
                 self.fail(slot, Failure::Reset(error));
             }
         }
@@ -258,6 +303,7 @@ impl Driver<'_> {
     }
 
     fn established(&mut self, slot: usize, socket: OwnedFd) {
+        self.opened += 1;
         self.tally.opened += 1;
         self.tally.connect.saturating_record(clock::now_ns() - self.connections[slot].connect_ns);
         self.put(slot, Socket::Open(socket));
@@ -269,14 +315,31 @@ impl Driver<'_> {
     /// Reads until the socket is empty. When it was done, or why it's over.
     fn read(&mut self, slot: usize, is_ending: bool) -> Result<u64, Failure> {
         loop {
+            let len_max = self.may_read(slot);
             let Socket::Open(socket) = &self.connections[slot].socket else { return Ok(clock::now_ns()) };
-            match recv(socket, self.scratch.as_mut_slice(), RecvFlags::empty()) {
-                Ok((_, 0)) => return Err(Failure::Eof),
-                Ok((_, len)) => {
+            if len_max == 0 {
+                return Ok(clock::now_ns());
+            }
+            let buffer = &mut self.scratch[..len_max];
+            let received = match self.plan.timestamps {
+                false => recv(socket, buffer, RecvFlags::empty()).map(|(_, len)| (len, None)),
+                true => timestamp::receive(socket, buffer),
+            };
+            match received {
+                Ok((0, _)) => return Err(Failure::Eof),
+                Ok((len, stamp_ns)) => {
                     let now_ns = clock::now_ns();
-                    self.absorb(slot, len)?;
+                    if self.plan.timestamps {
+                        let delay_ns =
+                            stamp_ns.map(|stamp_ns| timestamp::realtime_ns().saturating_sub(stamp_ns));
+                        self.tally.receive(&self.timeline, now_ns, delay_ns);
+                    }
+                    self.absorb(slot, len, now_ns)?;
                     self.account(slot, now_ns);
-                    if len < self.scratch.len() && !is_ending && self.is_drained(slot) {
+                    if let Some(rate_per_s) = self.plan.read_rate {
+                        self.connections[slot].reading.took(len, rate_per_s, now_ns);
+                    }
+                    if len < len_max && !is_ending && self.is_drained(slot) {
                         return Ok(now_ns);
                     }
                 }
@@ -287,6 +350,19 @@ impl Driver<'_> {
         }
     }
 
+    /// How many bytes may be read now; a slow reader comes back by itself when it may read on.
+    fn may_read(&mut self, slot: usize) -> usize {
+        let Some(rate_per_s) = self.plan.read_rate else { return self.scratch.len() };
+        match self.connections[slot].reading.ask(rate_per_s, clock::now_ns()) {
+            MayRead::Bytes(len) => len.min(self.scratch.len()),
+            MayRead::At(at_ns) => {
+                self.wake_at(slot, at_ns, Alarm::Read);
+                0
+            }
+            MayRead::Paused => 0,
+        }
+    }
+
     /// Whether a short read proves that nothing is left. On TCP it does; a unix socket also splits reads
     /// where descriptors were passed, but it can't hold anything when nothing is owed.
     fn is_drained(&self, slot: usize) -> bool {
@@ -294,7 +370,7 @@ impl Driver<'_> {
     }
 
     /// Takes the greeting out of what was read, and compares the rest with what was sent.
-    fn absorb(&mut self, slot: usize, len: usize) -> Result<(), Failure> {
+    fn absorb(&mut self, slot: usize, len: usize, now_ns: u64) -> Result<(), Failure> {
         let connection = &mut self.connections[slot];
         let mut bytes = &self.scratch[..len];
         if self.plan.greet && !connection.greeting.is_whole() {
@@ -305,8 +381,7 @@ impl Driver<'_> {
                 if worker >= Options::WORKERS_MAX as u64 {
                     return Err(Failure::NoGreeting(worker));
                 }
-                connection.group = self.tally.group_of(worker);
-                self.tally.groups[connection.group].connections += 1;
+                connection.group = self.tally.greet(slot, worker, now_ns);
             }
         }
         let connection = &mut self.connections[slot];
@@ -327,12 +402,17 @@ impl Driver<'_> {
 
     /// Records the messages that are complete by now.
     fn account(&mut self, slot: usize, now_ns: u64) {
-        let connection = &mut self.connections[slot];
-        while let Some(message) = connection.exchange.take_answered(self.plan.size) {
-            self.tally.answer(&self.timeline, connection.group, message, now_ns);
+        let group = self.connections[slot].group;
+        while let Some(message) = self.connections[slot].exchange.take_answered(self.plan.size) {
+            self.tally.answer(&self.timeline, slot, group, message, now_ns);
             self.pending -= 1;
             self.answered += 1;
             self.answered_last_ns = now_ns;
+            if let Some(think_ns) = self.plan.think_ns {
+                let thought_ns = exponential(&mut self.random, think_ns as f64) as u64;
+                self.connections[slot].thinking += 1;
+                self.wake_at(slot, now_ns + thought_ns, Alarm::Think);
+            }
         }
     }
 
@@ -356,7 +436,7 @@ impl Driver<'_> {
         connection.failures += 1;
         self.close(slot);
         self.settle(slot);
-        self.retry_after(slot, backoff_ns);
+        self.wake_after(slot, backoff_ns, Alarm::Open);
     }
 
     /// Closes a socket; messages that it had begun to carry are lost. In open loop the others wait for the
@@ -364,7 +444,12 @@ impl Driver<'_> {
     fn close(&mut self, slot: usize) {
         self.put(slot, Socket::Closed);
         let connection = &mut self.connections[slot];
+        if connection.group != UNGREETED {
+            self.tally.part(std::mem::replace(&mut connection.group, UNGREETED), clock::now_ns());
+        }
         connection.generation = connection.generation.wrapping_add(1);
+        connection.thinking = 0;
+        connection.reading = Reading::default();
         if !self.plan.is_open_loop() {
             connection.exchange.begin_all();
         }
@@ -387,8 +472,12 @@ impl Driver<'_> {
         connection.is_settled = true;
     }
 
-    fn retry_after(&mut self, slot: usize, pause_ns: u64) {
+    fn wake_after(&mut self, slot: usize, pause_ns: u64, alarm: Alarm) {
+        self.wake_at(slot, clock::now_ns().saturating_add(pause_ns), alarm);
+    }
+
+    fn wake_at(&mut self, slot: usize, at_ns: u64, alarm: Alarm) {
         let token = Token { slot: slot as u32, generation: self.connections[slot].generation };
-        self.retries.push(Reverse((clock::now_ns() + pause_ns, token)));
+        self.alarms.push(Reverse((at_ns, token, alarm)));
     }
 }

@@ -231,11 +231,13 @@ fn reporting() -> impl Strategy<Value = Reporting> {
         path().prop_map(|path| LogTarget::File(path.into()))
     ]);
     let times = (option::of(duration()), option::of(duration()));
-    (format, option::of(path()), times, log, select(LogFormat::ALL)).prop_map(
-        |(report, file, (duration, report_every), access_log, log_format)| Reporting {
+    let files = (option::of(path()), option::of(path()));
+    (format, files, times, log, select(LogFormat::ALL)).prop_map(
+        |(report, (file, hlog), (duration, report_every), access_log, log_format)| Reporting {
             duration,
             report_file: file.map(Into::into),
             report_every,
+            hlog: hlog.map(Into::into),
             access_log,
             log_format,
             ..Reporting::new(report)
@@ -294,8 +296,11 @@ fn draft() -> impl Strategy<Value = Draft> {
         };
         kinds.into_iter().enumerate().map(spec).collect::<Vec<_>>()
     });
-    (options(), reporting(), services)
-        .prop_map(|(options, reporting, services)| Draft { options, ..Draft::new(reporting, services) })
+    (options(), reporting(), services).prop_map(|(options, reporting, services)| {
+        // What times nothing has no histograms to log.
+        let hlog = reporting.hlog.clone().filter(|_| options.measure == Measure::Full);
+        Draft { options, ..Draft::new(Reporting { hlog, ..reporting }, services) }
+    })
 }
 
 proptest! {

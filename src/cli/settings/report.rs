@@ -25,6 +25,8 @@ pub struct Reporting {
     pub report_file: Option<PathBuf>,
     /// The time between reports.
     pub report_every: Option<Duration>,
+    /// Where histograms over time go.
+    pub hlog: Option<PathBuf>,
     /// Where the close ledger goes.
     pub access_log: Option<LogTarget>,
     /// How its lines, and those on stderr, are written.
@@ -40,6 +42,7 @@ impl Reporting {
             is_report_wanted: false,
             report_file: None,
             report_every: None,
+            hlog: None,
             access_log: None,
             log_format: LogFormat::Text,
         }
@@ -103,6 +106,14 @@ pub const REPORT: &[Setting<Reporting>] = &[
         show: |reporting| values::show_time_or_off(reporting.report_every),
     },
     Setting {
+        flag: "hlog",
+        key: "hlog",
+        takes: Path("PATH|off"),
+        help: "Write each histogram, of all and of each worker, to this file every second, as an HdrHistogram interval log",
+        set: |reporting, text| put(&mut reporting.hlog, values::unless("off", text, hlog)),
+        show: |reporting| values::or("off", reporting.hlog.as_ref(), |path| path.display().to_string()),
+    },
+    Setting {
         flag: "access-log",
         key: "access_log",
         takes: Path("PATH|-|off"),
@@ -139,6 +150,10 @@ fn name(format: Option<Format>) -> &'static str {
 
 fn target(text: &str) -> Result<LogTarget, String> {
     if text == "-" { Ok(LogTarget::Stdout) } else { path(text).map(LogTarget::File) }
+}
+
+fn hlog(text: &str) -> Result<PathBuf, String> {
+    if text == "-" { Err("stdout carries reports: name a file, or off".into()) } else { path(text) }
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

@@ -225,7 +225,7 @@ fn whole_lines(lines: &[u8], len: usize) -> &[u8] {
 }
 
 /// Waits until a descriptor is ready or in error, or for this time. Whether it is.
-pub(super) fn wait_for(fd: BorrowedFd<'_>, flags: PollFlags, until_ns: Option<u64>) -> bool {
+pub(in crate::control) fn wait_for(fd: BorrowedFd<'_>, flags: PollFlags, until_ns: Option<u64>) -> bool {
     let left_ns = until_ns.map(|until_ns| until_ns.saturating_sub(clock::now_ns()));
     let timeout = left_ns.map(|left_ns| Timespec {
         // Both fit: they are quotient and remainder of a 64-bit number of nanoseconds.

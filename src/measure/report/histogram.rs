@@ -8,13 +8,11 @@ use std::{fmt::Display, io::Read};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use flate2::read::ZlibDecoder;
-use hdrhistogram::{
-    Histogram,
-    serialization::{Deserializer, Serializer as _, V2DeflateSerializer},
-};
+use hdrhistogram::{Histogram, serialization::Deserializer};
 use serde::{Deserialize, Serialize};
 
 use super::round::to_places;
+use crate::measure::hlog;
 
 /// One histogram of a report. Without samples every figure is 0.
 ///
@@ -71,7 +69,8 @@ impl HistogramJson {
             p999: histogram.value_at_quantile(0.999),
             p9999: histogram.value_at_quantile(0.9999),
             max: histogram.max(),
-            hdr: encode(histogram),
+            // Empty where a bucket counts more than `i64::MAX`, which the encoding can't express.
+            hdr: hlog::encode(histogram).unwrap_or_default(),
         }
     }
 
@@ -101,15 +100,6 @@ fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     ZlibDecoder::new(bytes.get(WRAPPER_LEN..)?).take(PLAIN_MAX).read_to_end(&mut plain).ok()?;
     let said = u32::from_be_bytes(*plain.get(4..)?.first_chunk()?);
     (plain.len() == HEADER_LEN + said as usize).then_some(plain)
-}
-
-/// Empty where a bucket counts more than `i64::MAX`, which the encoding can't express.
-fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
-        Ok(_) => BASE64.encode(bytes),
-        Err(_) => String::new(),
-    }
 }
 
 #[cfg(test)]
