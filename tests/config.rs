@@ -292,3 +292,24 @@ fn refused(output: &Output) -> String {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it is text")
 }
+
+/// A ledger that could not be written is found without writing one.
+#[test]
+fn a_ledger_that_cannot_be_written_is_found() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let ledger = folder.file("ledger");
+    let with = |path: &str| {
+        fs::write(&file, format!("[report]\naccess_log = {path:?}\n{ECHO}")).expect("it is ours")
+    };
+    with(&ledger);
+    assert!(run(&["check", &file]).status.success());
+    assert!(!Path::new(&ledger).exists(), "check made it");
+    for (path, why) in [("/none/such", "no such file or directory"), ("/", "is a directory")] {
+        with(path);
+        let said = refused(&run(&["check", &file]));
+        let expected =
+            format!("cannot write the ledger to {path}: {why}; choose a path that can be written\n");
+        assert_eq!(said, format!("evenkeel: {file}: {expected}"));
+    }
+}

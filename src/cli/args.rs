@@ -17,6 +17,7 @@ use super::{
         runtime::RUNTIME,
         service::{DRAIN, ECHO, PROXY, TIMEOUTS},
     },
+    show::{Form, Shown},
     usage::Refusal,
 };
 use crate::{
@@ -35,7 +36,7 @@ pub enum Request {
     /// `config`, and the file of which the effective one is wanted.
     Config(Option<PathBuf>),
     /// `report`
-    Report(PathBuf, Format),
+    Report(Shown),
     /// `selftest`
     Selftest(SelftestArgs),
     /// `completions`
@@ -59,7 +60,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
         "run" => serve(Draft { has_file: true, ..file::read(&needed()?)? }, matches)?,
         "check" => Request::Check(needed()?),
         "config" => Request::Config(path()),
-        "report" => Request::Report(needed()?, shown(matches)),
+        "report" => Request::Report(report(matches)),
         "selftest" => Request::Selftest(SelftestArgs::from_arg_matches(matches)?),
         "completions" => Request::Completions(*matches.get_one("shell").unwrap_or(&Shell::Bash)),
         _ => Request::Manual,
@@ -101,11 +102,18 @@ pub fn command() -> Command {
         )
         .subcommand(
             Command::new("report")
-                .about("Show a saved report")
-                .arg(file(
-                    "A report that was saved as JSON, with --report json (and --report-file); - is stdin",
-                ))
-                .arg(format()),
+                .about("Show a saved report, several added up, or two side by side")
+                .arg(
+                    file(
+                        "Reports that were saved as JSON, with --report json (and --report-file); - is stdin",
+                    )
+                    .num_args(1..)
+                    .action(ArgAction::Append),
+                )
+                .arg(format())
+                .arg(Arg::new("diff").long("diff").action(ArgAction::SetTrue).help(
+                    "Show two reports side by side, with the ratio of each figure, instead of adding them up",
+                )),
         )
         .subcommand(
             SelftestArgs::augment_args(Command::new("selftest"))
@@ -173,14 +181,19 @@ fn file(help: &'static str) -> Arg {
 
 fn format() -> Arg {
     let arg = Arg::new("format").long("format").value_name("FORMAT").allow_hyphen_values(true);
-    arg.value_parser(["text", "json"]).default_value("text").help("How to show it")
+    arg.value_parser(["text", "json", "html"])
+        .default_value("text")
+        .help("How to show it; html is a page with charts, in one file")
 }
 
-fn shown(matches: &ArgMatches) -> Format {
-    match text(matches, "format") {
-        Some("json") => Format::Json,
-        _ => Format::Text,
-    }
+fn report(matches: &ArgMatches) -> Shown {
+    let form = match text(matches, "format") {
+        Some("json") => Form::Json,
+        Some("html") => Form::Html,
+        _ => Form::Text,
+    };
+    let files = matches.get_many::<PathBuf>("file").into_iter().flatten().cloned().collect();
+    Shown { files, form, diff: matches.get_flag("diff") }
 }
 
 /// What a command that serves adds to what it serves.

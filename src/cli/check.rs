@@ -5,18 +5,20 @@ use std::path::Path;
 use super::{file, usage::Refusal};
 use crate::{
     config::{Address, ProxyOptions, UpstreamOptions},
-    control::{Setup, run::Failure, site::Site},
+    control::{Setup, journal::Journal, run::Failure, site::Site},
     service::{Kind, Spec},
 };
 
-/// Reads a file, and resolves every name in it. A summary of what would be served.
+/// Reads a file, resolves every name in it, and sees whether its ledger could be written.
+/// A summary of what would be served.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(path: &Path) -> Result<String, Refusal> {
     let setup = file::setup(path)?;
-    Site::resolve(&setup.services, &setup.options)
-        .map_err(|why| Failure::Start(format!("{}: {why}", path.display())))?;
+    let failure = |why: String| Failure::Start(format!("{}: {why}", path.display()));
+    Site::resolve(&setup.services, &setup.options).map_err(failure)?;
+    setup.plan.access_log.as_ref().map_or(Ok(()), Journal::check).map_err(failure)?;
     Ok(summary(path, &setup))
 }
 

@@ -42,7 +42,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Refusal> {
         Request::Check(path) => print("the summary", &check::check(&path)?),
         Request::Config(None) => print("the configuration", &write::defaults()),
         Request::Config(Some(path)) => print("the configuration", &write::effective(&file::setup(&path)?)),
-        Request::Report(path, format) => show::show(&path, format),
+        Request::Report(shown) => show::show(&shown),
         Request::Completions(shell) => print("the completions", &pages::completions(shell)),
         Request::Manual => print("the manual page", &pages::manual()),
     }?;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
     str::FromStr,
 };
@@ -30,6 +30,36 @@ impl Address {
     /// Whether the kernel is to choose the port.
     pub fn has_any_port(&self) -> bool {
         matches!(self, Self::Tcp { port: 0, .. } | Self::Any { port: 0 })
+    }
+
+    /// The port of a TCP address.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } | Self::Any { port } => Some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether it is every address of a family, or of both.
+    pub fn is_wide(&self) -> bool {
+        matches!(self, Self::Any { .. }) || self.ip().is_some_and(|ip| ip.is_unspecified())
+    }
+
+    /// Whether this one takes in whatever the other names: it is every address of its family, at the same port.
+    pub fn takes_in(&self, other: &Self) -> bool {
+        let is_at_one_port = self.port() == other.port() && self.port().is_some_and(|port| port != 0);
+        let is_of_one_family = match (self, self.ip(), other.ip()) {
+            (Self::Any { .. }, ..) => true,
+            (_, Some(ip), Some(other)) => ip.is_ipv4() == other.is_ipv4(),
+            _ => false,
+        };
+        self.is_wide() && self != other && is_at_one_port && is_of_one_family
+    }
+
+    /// The address, where it is neither a name nor a path.
+    fn ip(&self) -> Option<IpAddr> {
+        let Self::Tcp { host, .. } = self else { return None };
+        host.parse().ok()
     }
 
     /// The socket address of a TCP address; of several that a name has, the first.
@@ -99,6 +129,26 @@ mod tests {
     fn every_form_survives_a_round_trip() {
         for text in ["127.0.0.1:7000", "[::1]:0", ":7000", "unix:/run/e.sock", "localhost:65535"] {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_address_takes_in_each_of_its_family() {
+        let takes_in = |wide: &str, narrow: &str| {
+            wide.parse::<Address>().unwrap().takes_in(&narrow.parse::<Address>().unwrap())
+        };
+        for (wide, narrow) in [("0.0.0.0:80", "10.0.0.1:80"), ("[::]:80", "[::1]:80"), (":80", "[::1]:80")] {
+            assert!(takes_in(wide, narrow) && !takes_in(narrow, wide), "{wide} {narrow}");
+        }
+        for (one, other) in [
+            ("0.0.0.0:80", "127.0.0.1:81"),
+            ("0.0.0.0:0", "127.0.0.1:0"),
+            (":0", "127.0.0.1:0"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            (":80", "unix:80"),
+        ] {
+            assert!(!takes_in(one, other), "{one} {other}");
         }
     }
 

@@ -4,12 +4,14 @@
 //! module above may read it.
 
 pub mod address;
+pub mod listened;
 pub mod log;
 pub mod modes;
 pub mod proxy;
 pub mod units;
 
 pub use address::Address;
+pub use listened::Listened;
 pub use log::LogTarget;
 pub use modes::{AcceptMode, Balance, Deal, Forward, LogFormat, Measure, PollMode, Trigger};
 pub use proxy::{ProxyOptions, Timeouts, UpstreamOptions};

@@ -61,6 +61,14 @@ struct Tally {
 }
 
 impl Journal {
+    /// Whether a ledger could be kept there. Nothing is made or opened.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(target: &LogTarget) -> Result<(), String> {
+        Sink::check(target)
+    }
+
     /// Opens the target and starts the writer.
     ///
     /// # Errors

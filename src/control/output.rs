@@ -125,13 +125,19 @@ const FILE_WIDTH: usize = 100;
 fn render(report: &Report, format: Format, to: &(impl IsTerminal + std::os::fd::AsFd)) -> String {
     match format {
         Format::Json => format!("{}\n", report.to_json_line()),
-        Format::Text => {
-            let is_terminal = to.is_terminal();
-            let colour = is_terminal && std::env::var_os("NO_COLOR").is_none();
-            let columns = rustix::termios::tcgetwinsize(to).map_or(0, |size| usize::from(size.ws_col));
-            report.to_text(if is_terminal && columns > 0 { columns } else { FILE_WIDTH }, colour)
-        }
+        Format::Text => in_columns(to, |width, colour| report.to_text(width, colour)),
     }
+}
+
+/// A text as wide as a terminal, if it goes to one, and in colour there unless NO_COLOR is set.
+pub fn in_columns(
+    to: &(impl IsTerminal + std::os::fd::AsFd),
+    write: impl FnOnce(usize, bool) -> String,
+) -> String {
+    let is_terminal = to.is_terminal();
+    let colour = is_terminal && std::env::var_os("NO_COLOR").is_none();
+    let columns = rustix::termios::tcgetwinsize(to).map_or(0, |size| usize::from(size.ws_col));
+    write(if is_terminal && columns > 0 { columns } else { FILE_WIDTH }, colour)
 }
 
 /// Puts a file in place of another in one step: a reader sees the old one or the new one, whole. What isn't a

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::run::Plan;
 use crate::{
-    config::{Measure, Options},
+    config::{Listened, Measure, Options},
     service::{Kind, Spec},
 };
 
@@ -44,7 +44,7 @@ impl Setup {
             let (count, most) = (self.services.len(), Self::SERVICES_MAX);
             return Err(format!("{count} services are too many for one process: use at most {most}"));
         }
-        let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
+        let (mut names, mut listened) = (HashSet::new(), Listened::default());
         for service in &self.services {
             if !names.insert(&service.name) {
                 return Err(format!("two services have the name '{}': give each its own", service.name));
@@ -52,11 +52,7 @@ impl Setup {
             if service.listen.is_empty() {
                 return Err(format!("service '{}' listens nowhere: give it an address", service.name));
             }
-            // The kernel chooses another port each time that any is asked for.
-            let fixed = service.listen.iter().filter(|address| !address.has_any_port());
-            if let Some(twice) = fixed.into_iter().find(|address| !addresses.insert(*address)) {
-                return Err(format!("{twice} is listened on twice: name it once"));
-            }
+            service.listen.iter().try_for_each(|address| listened.add(address))?;
             if let Kind::Proxy(proxy) = &service.kind {
                 proxy.validate()?;
             }

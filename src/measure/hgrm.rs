@@ -1,14 +1,15 @@
 //! A histogram as a table of percentiles: the `.hgrm` text that HdrHistogram's plotters read.
 //!
-//! The layout is that of `AbstractHistogram.outputPercentileDistribution` with five ticks per half distance:
-//! byte for byte, because plotters take it apart by columns.
+//! Rows and layout are those of `AbstractHistogram.outputPercentileDistribution` with five ticks per half distance,
+//! byte for byte for a histogram of three significant digits: plotters take it apart by columns. (Java writes as
+//! many decimals as there are digits; here there are never fewer than three, or microseconds would all be alike.)
 
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
 /// Rows for each halving of the distance to 100 %.
-const TICKS_PER_HALF_DISTANCE: u32 = 5;
+const TICKS_PER_HALF_DISTANCE: f64 = 5.0;
 
 const NS_PER_MS: f64 = 1e6;
 
@@ -32,18 +33,30 @@ pub fn text(histogram: &Histogram<u64>) -> String {
 }
 
 fn rows(histogram: &Histogram<u64>, text: &mut String) {
-    let mut count = 0;
-    // Without samples there is no percentile to stand at; the crate's iterator would make one up.
-    for step in histogram.iter_quantiles(TICKS_PER_HALF_DISTANCE).filter(|_| !histogram.is_empty()) {
-        count += step.count_since_last_iteration();
-        let (value, quantile) = (step.value_iterated_to() as f64 / NS_PER_MS, step.quantile_iterated_to());
-        // Writing to a String can't fail, here and below.
-        let _ = write!(text, "{value:12.3} {quantile:.12} {count:10}");
-        let _ = match quantile {
-            1.0 => writeln!(text),
-            _ => writeln!(text, " {:14.2}", 1.0 / (1.0 - quantile)),
-        };
+    let (len, mut count, mut level) = (histogram.len(), 0, 0.0);
+    for step in histogram.iter_recorded() {
+        count += step.count_at_value();
+        let value_ms = step.value_iterated_to() as f64 / NS_PER_MS;
+        while 100.0 * count as f64 / len as f64 >= level {
+            // Of two numbers that are equally near Java writes the larger, and Rust the even one.
+            let quantile = (level * 1e10).round() / 1e12;
+            let beyond = 1.0 / (1.0 - level / 100.0);
+            // Writing to a String can't fail, here and below.
+            let _ = writeln!(text, "{value_ms:12.3} {quantile:.12} {count:10} {beyond:14.2}");
+            level = next_level(level);
+            if count == len {
+                let _ = writeln!(text, "{value_ms:12.3} {:.12} {count:10}", 1.0);
+                break;
+            }
+        }
     }
+}
+
+/// The next percentage with a row of its own. In percent, and by the same steps as Java takes, because the row depends
+/// on the last bit where a bucket ends exactly there.
+fn next_level(level: f64) -> f64 {
+    let halvings = (100.0 / (100.0 - level)).ln() / 2_f64.ln();
+    level + 100.0 / (TICKS_PER_HALF_DISTANCE * 2_f64.powi(halvings as i32 + 1))
 }
 
 fn footer(histogram: &Histogram<u64>, text: &mut String) {

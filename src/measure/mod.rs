@@ -2,8 +2,8 @@
 //!
 //! Workers record into structs of their own (`counts`, `tally`); a report is made from copies
 //! (`snapshot`) by whoever asked, and says how evenly work was spread (`balance`) beside what chance would
-//! have done (`chance`). The close ledger tells of each proxied session how it ended (`ledger`). Nothing here
-//! is shared between threads.
+//! have done (`chance`). Pages with charts are drawn with `page`. The close ledger tells of each proxied
+//! session how it ended (`ledger`). Nothing here is shared between threads.
 
 pub mod balance;
 pub mod chance;
@@ -12,6 +12,7 @@ pub mod hgrm;
 pub mod histograms;
 pub mod hlog;
 pub mod ledger;
+pub mod page;
 pub mod recorder;
 pub mod report;
 pub mod snapshot;

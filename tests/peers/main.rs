@@ -1,4 +1,5 @@
-//! Real peers: Redis, PostgreSQL, nginx and iperf3 behind the proxy, with the clients that people use.
+//! Real peers: Redis, PostgreSQL, nginx and iperf3 behind the proxy, with the clients that people use; and Java's
+//! HdrHistogram, which reads what is logged.
 //!
 //! What forwards exactly in tests of our own making may still fail those who pipeline, cancel, reset at their end
 //! or compare what they got. Each test starts its own servers on free ports, in a folder of its own, and ends
@@ -10,6 +11,7 @@
 
 mod examples;
 mod front;
+mod hdrhistogram;
 mod iperf;
 mod nginx;
 mod peer;

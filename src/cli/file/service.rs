@@ -13,7 +13,7 @@ use crate::{
         service::{ECHO, PROXY, TIMEOUTS},
         values,
     },
-    config::{Address, ProxyOptions, Timeouts, UpstreamOptions},
+    config::{Address, Listened, ProxyOptions, Timeouts, UpstreamOptions},
     service::{EchoOptions, Kind, Spec},
 };
 
@@ -23,7 +23,7 @@ pub struct Services {
     /// One without a name of its own has an empty one.
     specs: Vec<Spec>,
     names: HashSet<String>,
-    addresses: HashSet<Address>,
+    listened: Listened,
 }
 
 impl Services {
@@ -91,10 +91,7 @@ impl Services {
         let mut listen = Vec::new();
         for element in entry.elements() {
             let address: Address = element.string()?.parse().map_err(|why: String| element.wrong(why))?;
-            // The kernel chooses another port each time that any is asked for.
-            if !address.has_any_port() && !self.addresses.insert(address.clone()) {
-                return Err(element.wrong(format!("{address} is listened on twice: name it once")));
-            }
+            self.listened.add(&address).map_err(|why| element.wrong(why))?;
             listen.push(address);
         }
         Ok(listen)

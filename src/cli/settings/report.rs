@@ -109,7 +109,7 @@ pub const REPORT: &[Setting<Reporting>] = &[
         flag: "hlog",
         key: "hlog",
         takes: Path("PATH|off"),
-        help: "Write each histogram, of all and of each worker, to this file every second, as an HdrHistogram interval log",
+        help: "Write each histogram, of all and of each worker, to this file every second (an HdrHistogram .hlog)",
         set: |reporting, text| put(&mut reporting.hlog, values::unless("off", text, hlog)),
         show: |reporting| values::or("off", reporting.hlog.as_ref(), |path| path.display().to_string()),
     },

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{FileType, Mode, OFlags, Stat},
+    fs::{Access, FileType, Mode, OFlags, Stat},
 };
 
 use crate::config::LogTarget;
@@ -48,6 +48,23 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    /// Whether a target could be opened, by whoever asks and now. Nothing is made or opened.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn check(target: &LogTarget) -> Result<(), String> {
+        let LogTarget::File(path) = target else { return Ok(()) };
+        let allowed = match rustix::fs::access(path, Access::WRITE_OK) {
+            Err(Errno::NOENT) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                rustix::fs::access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
+            }
+            Ok(()) if path.is_dir() => Err(Errno::ISDIR),
+            known => known,
+        };
+        allowed.map_err(|error| unopened(target, error))
+    }
+
     /// Opens a target.
     ///
     /// # Errors
@@ -64,7 +81,7 @@ impl Sink {
                     path.display()
                 )
             }
-            _ => format!("{}; choose a path that can be written", unwritable(&target, error)),
+            _ => unopened(&target, error),
         })
     }
 
@@ -187,6 +204,10 @@ fn open(path: &Path) -> Result<OwnedFd, Errno> {
         | OFlags::NOCTTY
         | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::from(0o640))
+}
+
+fn unopened(target: &LogTarget, error: Errno) -> String {
+    format!("{}; choose a path that can be written", unwritable(target, error))
 }
 
 fn unwritable(target: &LogTarget, error: Errno) -> String {

@@ -7,14 +7,17 @@
 //! `build` makes a report from what workers hand out, `read` from a file; `text` shows it.
 
 pub mod build;
+pub mod compare;
 pub mod date;
 pub mod histogram;
+pub mod merge;
 pub mod named;
 pub mod read;
 pub(crate) mod round;
 pub mod text;
 
 mod machine;
+mod page;
 
 pub use build::{ListenerInfo, RunInfo, ServiceInfo, UpstreamInfo};
 pub use histogram::HistogramJson;
@@ -23,7 +26,7 @@ pub use named::NamedHistograms;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    balance::Balance,
+    balance::{Balance, Verdict},
     counts::{Counts, UpstreamCounts},
     ledger::Ends,
     snapshot::AcceptorSnapshot,
@@ -74,6 +77,38 @@ pub struct Report {
     pub upstreams: Vec<Upstream>,
     /// Sentences about what a reader might not expect.
     pub notes: Vec<String>,
+    /// The runs that this is the sum of, where it was made from several reports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<Part>,
+}
+
+/// One of the runs that a merged report is the sum of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Part {
+    /// Where its report was read from.
+    pub file: String,
+    /// The version of evenkeel that wrote it.
+    pub version: String,
+    /// When it began.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub duration_s: f64,
+    /// Where it ran.
+    pub machine: Machine,
+    /// Where it listened.
+    pub listen: Vec<String>,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Messages.
+    pub messages: u64,
+    /// How evenly its connections were spread: the dispersion, as in `balance.accepted`.
+    pub dispersion: f64,
+    /// The same as max/mean.
+    pub max_over_mean: f64,
+    /// The comparison with chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// Where a run took place.

@@ -39,6 +39,12 @@ impl NamedHistograms {
     }
 }
 
+impl FromIterator<(String, HistogramJson)> for NamedHistograms {
+    fn from_iter<I: IntoIterator<Item = (String, HistogramJson)>>(named: I) -> Self {
+        Self(named.into_iter().collect())
+    }
+}
+
 impl Serialize for NamedHistograms {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())

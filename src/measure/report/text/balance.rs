@@ -15,6 +15,13 @@ pub(super) fn print(report: &Report, page: &mut Page) {
     }
 }
 
+/// The sentence without its style, and the verdict in it.
+pub(in crate::measure::report) fn told(report: &Report) -> (String, Verdict) {
+    let verdict = verdict(report);
+    let spans = sentence(report, verdict);
+    (spans.iter().map(|span| span.text.as_str()).collect::<Vec<_>>().join(" "), verdict)
+}
+
 /// A report of a version that wrote none is judged now.
 fn verdict(report: &Report) -> Verdict {
     let accepted = &report.balance.accepted;
@@ -28,8 +35,31 @@ fn sentence(report: &Report, verdict: Verdict) -> Vec<Span> {
         Verdict::OneWorker => vec![Span::plain(format!(
             "Balance: {connections}, all on the only worker; there is nothing to compare."
         ))],
+        _ if !report.merged.is_empty() => vec![Span::plain(run_by_run(report, &connections))],
         _ => against_chance(report, verdict, &connections),
     }
+}
+
+/// Sums of runs are not held against chance: see [`Report::merge`].
+fn run_by_run(report: &Report, connections: &str) -> String {
+    let spreads = || report.merged.iter().map(|part| part.max_over_mean);
+    let (least, most) = (spreads().fold(f64::INFINITY, f64::min), spreads().fold(0.0, f64::max));
+    let mut verdicts: Vec<(Verdict, usize)> = Vec::new();
+    for verdict in report.merged.iter().filter_map(|part| part.verdict) {
+        match verdicts.iter_mut().find(|(known, _)| *known == verdict) {
+            Some((_, count)) => *count += 1,
+            None => verdicts.push((verdict, 1)),
+        }
+    }
+    let verdicts: Vec<String> =
+        verdicts.iter().map(|(verdict, count)| format!("{verdict} in {count}")).collect();
+    format!(
+        "Balance: {connections} over {}, max/mean {:.2} in the sum of {}, {least:.2} to {most:.2} in single ones: {}.",
+        counted(report.workers.len() as u64, "worker"),
+        report.balance.accepted.max_over_mean,
+        counted(report.merged.len() as u64, "run"),
+        if verdicts.is_empty() { "none was held against chance".to_owned() } else { verdicts.join(", ") },
+    )
 }
 
 fn against_chance(report: &Report, verdict: Verdict, connections: &str) -> Vec<Span> {

@@ -7,22 +7,32 @@ use crate::{
 };
 
 pub(super) fn print(report: &Report, page: &mut Page) {
-    for (style, parts) in
-        [(Style::Strong, subject(report)), (Style::Faint, conditions(report)), (Style::Plain, work(report))]
-    {
-        // A line ends with the dot, if it must end.
-        page.paragraph(2, &[Span::new(style, parts.join(&format!("{NO_BREAK}· ")))]);
+    for (style, line) in [Style::Strong, Style::Faint, Style::Plain].into_iter().zip(lines(report)) {
+        page.paragraph(2, &[Span::new(style, line)]);
     }
+}
+
+/// What ran, under which conditions, and what it did.
+pub(in crate::measure::report) fn lines(report: &Report) -> [String; 3] {
+    // A line ends with the dot, if it must end.
+    [subject(report), conditions(report), work(report)].map(|parts| parts.join(&format!("{NO_BREAK}· ")))
+}
+
+/// What was served, and where.
+pub(in crate::measure::report) fn services(report: &Report) -> String {
+    report.services.iter().map(service).collect::<Vec<_>>().join("; ")
 }
 
 /// `evenkeel 0.1.0: echo on 127.0.0.1:7000 · 4 workers · 10.0 s`.
 fn subject(report: &Report) -> Vec<String> {
-    let services: Vec<String> = report.services.iter().map(service).collect();
-    vec![
-        format!("evenkeel {}: {}", report.version, services.join("; ")),
+    let runs = (!report.merged.is_empty()).then(|| counted(report.merged.len() as u64, "run"));
+    let mut parts = vec![
+        format!("evenkeel {}: {}", report.version, services(report)),
         counted(report.workers.len() as u64, "worker"),
-        held(show_nanos(report.duration_s * 1e9)),
-    ]
+    ];
+    parts.extend(runs);
+    parts.push(held(show_nanos(report.duration_s * 1e9)));
+    parts
 }
 
 fn service(service: &Service) -> String {

@@ -5,11 +5,13 @@
 //! core), and what went wrong, if anything did. What is
 //! zero and should be isn't mentioned; a quantile that too few samples stand behind isn't shown.
 
-mod balance;
+pub(super) mod balance;
+mod compared;
 mod endings;
-mod headline;
+pub(super) mod headline;
 mod latency;
-mod oddities;
+mod merged;
+pub(super) mod oddities;
 mod page;
 mod spectrum;
 mod table;
@@ -36,6 +38,7 @@ impl Report {
         let mut page = Page::new(width.clamp(*Self::TEXT_WIDTHS.start(), *Self::TEXT_WIDTHS.end()), colour);
         for section in [
             headline::print,
+            merged::print,
             workers::print_shares,
             balance::print,
             upstreams::print,
@@ -56,13 +59,13 @@ impl Report {
 const SAMPLES_BEYOND_MIN: f64 = 10.0;
 
 /// Whether enough samples lie beyond this quantile of `count` samples for it to mean something.
-fn is_backed(count: u64, quantile: f64) -> bool {
+pub(super) fn is_backed(count: u64, quantile: f64) -> bool {
     // The slack is for 1 - 0.9 and its like, which have no exact double.
     count as f64 * (1.0 - quantile) >= SAMPLES_BEYOND_MIN - 1e-6
 }
 
 /// `12 %`, `0.4 %`, `<0.1 %`; nothing, and any part of nothing, is `0 %`.
-fn percent(part: f64, whole: f64) -> String {
+pub(super) fn percent(part: f64, whole: f64) -> String {
     let percent = if whole > 0.0 { part / whole * 100.0 } else { 0.0 };
     match percent {
         p if p > 0.0 && p < 0.05 => "<0.1 %".to_owned(),

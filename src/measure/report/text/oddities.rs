@@ -24,6 +24,15 @@ pub(super) fn print(report: &Report, page: &mut Page) {
     }
 }
 
+/// All of it as heads and sentences.
+pub(in crate::measure::report) fn told(report: &Report) -> Vec<(&'static str, String)> {
+    let parts =
+        [("Acceptor:", acceptor(report)), ("Errors:", errors(report)), ("Also counted:", oddities(report))];
+    let told = parts.into_iter().filter(|(_, parts)| !parts.is_empty());
+    let told = told.map(|(head, parts)| (head, parts.join(", ") + "."));
+    told.chain(report.notes.iter().map(|note| ("Note:", note.clone()))).collect()
+}
+
 fn acceptor(report: &Report) -> Vec<String> {
     let Some(acceptor) = &report.acceptor else { return Vec::new() };
     let mut parts = vec![format!("{} accepted", counted(acceptor.accepted, "connection"))];
