@@ -22,8 +22,8 @@ const FEW: u64 = 1_000;
 const MANY: u64 = 5_000;
 
 /// What `--measure full` may cost more than `off`: user-space instructions a message, in ping-pong, where each message
-/// pays a whole iteration of the loop.
-const INSTRUCTIONS_MAX: f64 = 400.0;
+/// pays a whole iteration of the loop. (160 of 1,015 with Linux 6.18, x86-64 and Rust 1.95.)
+const INSTRUCTIONS_MAX: f64 = 200.0;
 
 /// What callgrind runs: so many messages to warm up, so many that count.
 const WARM_UP: usize = 1_000;

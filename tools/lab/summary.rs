@@ -69,11 +69,6 @@ impl<'a> Summary<'a> {
             .min_by(f64::total_cmp)
     }
 
-    /// p99 of each round that has enough samples, in nanoseconds.
-    pub fn p99s_ns(&self) -> Vec<f64> {
-        self.loads().filter_map(|load| load.p99_ns.map(|p99_ns| p99_ns as f64)).collect()
-    }
-
     /// CPU time per message, the mean over the rounds. `None` without messages.
     pub fn cpu_ns_per_message(&self) -> Option<f64> {
         let costs: Vec<f64> =
