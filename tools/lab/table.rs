@@ -191,7 +191,7 @@ fn balance(note: &ScenarioNote, lines: &[Line]) -> Vec<Column> {
     }
     columns.push(Column::of(lines, "chance?", Align::Left, verdict));
     if !note.has_load {
-        let switches = |line: &Line| Some(format!("{:.1}", line.rounds.switches_per_accept()?));
+        let switches = |line: &Line| Some(format!("{:.1}", line.figure("switches_per_accept")?));
         columns.push(Column::of(lines, "switches", Align::Right, switches));
     }
     columns
