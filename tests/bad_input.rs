@@ -33,7 +33,7 @@ const USAGE: &[(&str, &str)] = &[
         "echo --listen 127.0.0.1:0 --accept shared --accept rotate",
         "'--accept <MODE>' cannot be used multiple",
     ),
-    ("report", "<FILE> is missing"),
+    ("report", "<FILE>... is missing"),
     ("report one --format pdf", "--format: 'pdf' is none of text, json, html"),
     ("report - --diff -", "stdin (-) can be read only once"),
 ];

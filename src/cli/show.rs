@@ -61,8 +61,7 @@ fn merge(reports: &[(String, Report)], form: Form) -> Result<(), Refusal> {
 
 fn compare(reports: &[(String, Report)], form: Form) -> Result<(), Refusal> {
     let [(a_name, a), (b_name, b)] = reports else {
-        let count = reports.len();
-        return Err(Refusal::Usage(format!("--diff compares two reports, and {count} were named")));
+        return Err(Refusal::Usage(format!("--diff compares two reports, not {}", reports.len())));
     };
     let diff = Diff::new((a_name, a), (b_name, b));
     let text = match form {

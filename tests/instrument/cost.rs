@@ -10,11 +10,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::support::{
-    Server, TempDir,
-    load::load,
-    skip,
-    strace::{can_trace, counts},
+use super::{
+    alone,
+    support::{
+        Server, TempDir,
+        load::load,
+        skip,
+        strace::{can_trace, counts},
+    },
 };
 
 /// Messages of the two runs, whose difference is what messages cost.
@@ -22,8 +25,8 @@ const FEW: u64 = 1_000;
 const MANY: u64 = 5_000;
 
 /// What `--measure full` may cost more than `off`: user-space instructions a message, in ping-pong, where each message
-/// pays a whole iteration of the loop.
-const INSTRUCTIONS_MAX: f64 = 400.0;
+/// pays a whole iteration of the loop. (160 of 1,015 with Linux 6.18, x86-64 and Rust 1.95.)
+const INSTRUCTIONS_MAX: f64 = 200.0;
 
 /// What callgrind runs: so many messages to warm up, so many that count.
 const WARM_UP: usize = 1_000;
@@ -34,6 +37,7 @@ fn measuring_costs_no_system_call() {
     if !can_trace() {
         return skip("no strace that may trace: system calls are not counted");
     }
+    let _machine = alone();
     for connections in ["1", "20"] {
         let [full, off] = ["full", "off"].map(|measure| calls_per_message(measure, connections));
         for name in full.keys().chain(off.keys()) {

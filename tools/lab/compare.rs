@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use evenkeel::config::units::show_nanos;
+
 use super::{
     comparison,
     figures::median,
@@ -84,7 +86,8 @@ fn line(old: &Results, new: &Results, one: &Comparison) -> String {
             trial.scenario == one.scenario && trial.mode == one.mode && !trial.twin && trial.step == one.step
         };
         let values = results.trials.iter().filter(is_one).filter_map(|trial| trial.figures.get(&one.figure));
-        median(&values.copied().collect::<Vec<_>>()).map_or_else(|| NOTHING.to_owned(), short)
+        median(&values.copied().collect::<Vec<_>>())
+            .map_or_else(|| NOTHING.to_owned(), |value| shown(&one.figure, value))
     };
     let step = one.step.map(|step| format!(" at {step}")).unwrap_or_default();
     let ratio = one.ratio.map_or_else(
@@ -104,17 +107,23 @@ fn line(old: &Results, new: &Results, one: &Comparison) -> String {
 fn curve(old: &Results, new: &Results, scenario: &str, mode: &str) -> String {
     let of = |results| Summary::of(results, scenario, |name| name == mode);
     let (old, new) = (of(old), of(new));
+    if old.overload().is_some() || new.overload().is_some() {
+        let word = |summary: &Summary| if summary.overload().is_some() { "OVERLOADED" } else { "kept up" };
+        return format!("    {mode:<24} {} → {}\n", word(&old), word(&new));
+    }
     let cells = QUANTILES.map(|(q, name)| {
-        let shown = |summary: &Summary| match summary.overload() {
-            Some(_) => "OVERLOADED".to_owned(),
-            None => table::millis(summary.quantile_ns(q)),
-        };
+        let shown = |summary: &Summary| table::millis(summary.quantile_ns(q));
         format!("{name} {} → {}", shown(&old), shown(&new))
     });
     format!("    {mode:<24} {}\n", cells.join("   "))
 }
 
-/// A figure with four significant digits.
+/// A figure in a unit that people read.
+fn shown(figure: &str, value: f64) -> String {
+    if figure.ends_with("_ns") { show_nanos(value) } else { short(value) }
+}
+
+/// A number with four significant digits.
 fn short(value: f64) -> String {
     match value.abs() {
         v if v == 0.0 || (1e-3..1e6).contains(&v) => {
@@ -137,7 +146,7 @@ mod tests {
             scenario(&results, &results, &results.scenarios[1], &comparison::between(&results, &results));
         assert!(text.contains("×1.00 [") && text.contains("no difference seen"), "{text}");
         assert!(!text.contains("lower") && !text.contains("higher"), "{text}");
-        assert!(text.contains("p50 OVERLOADED → OVERLOADED"), "{text}");
+        assert!(text.contains("OVERLOADED → OVERLOADED") && text.contains("2.98 ms → 2.98 ms"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     }
 

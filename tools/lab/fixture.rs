@@ -101,7 +101,7 @@ fn trial(plan: &Plan) -> Trial {
             client_cpu_share: 0.2,
         },
         stationary: load.as_ref().map(|load| !load.overloaded),
-        clean: plan.order % 5 != 0,
+        clean: !plan.order.is_multiple_of(5),
         figures: figures.finish(),
         load,
         server_report: format!("raw/{}.server.json", plan.file_name()),
@@ -165,12 +165,8 @@ fn tailed(median_ns: f64, tail: f64) -> Histogram<u64> {
 fn client(latency: &Histogram<u64>, per_worker: &[u64], offered_per_s: f64, rate_per_s: f64) -> ClientReport {
     const SLICES: usize = 10;
     let json = HistogramJson::new("ns", latency);
-    let served = |(worker, &connections): (usize, &u64)| Served {
-        worker,
-        connections,
-        messages: connections * 31,
-        latency: json.clone(),
-    };
+    let served =
+        |(worker, &connections): (usize, &u64)| Served { worker, connections, latency: json.clone() };
     let workers = per_worker.iter().enumerate();
     let each = workers.clone().flat_map(|(worker, &count)| vec![Some(worker); count as usize]);
     let in_slice = |slice: usize| if slice < 2 { 0 } else { 250 };

@@ -39,8 +39,6 @@ pub struct ClientReport {
     pub connect_latency: HistogramJson,
     /// How late the generator itself was.
     pub send_lag: HistogramJson,
-    /// From the kernel's receive stamp to the read, with `--timestamps`.
-    pub receive_delay: Option<HistogramJson>,
     #[serde(default)]
     pub by_worker: Vec<Served>,
     /// What happened when, with `--slices`.
@@ -78,8 +76,6 @@ pub struct ClientErrors {
 pub struct Served {
     pub worker: usize,
     pub connections: u64,
-    #[serde(default)]
-    pub messages: u64,
     #[serde(default)]
     pub latency: HistogramJson,
 }

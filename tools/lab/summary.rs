@@ -32,13 +32,6 @@ impl<'a> Summary<'a> {
         Some(Balance::of_counts(&sums))
     }
 
-    /// Context switches of the server over connections, all rounds. `None` without connections.
-    pub fn switches_per_accept(&self) -> Option<f64> {
-        let accepts: u64 = self.trials.iter().flat_map(|trial| &trial.per_worker).sum();
-        let switches: u64 = self.trials.iter().map(|trial| trial.context_switches).sum();
-        (accepts > 0).then(|| switches as f64 / accepts as f64)
-    }
-
     /// The figures of the rounds that had load.
     pub fn loads(&self) -> impl Iterator<Item = &'a LoadFigures> {
         self.trials.iter().filter_map(|trial| trial.load.as_ref())
@@ -67,11 +60,6 @@ impl<'a> Summary<'a> {
             .filter(|load| load.overloaded)
             .map(|load| load.achieved_per_s / load.offered_per_s)
             .min_by(f64::total_cmp)
-    }
-
-    /// p99 of each round that has enough samples, in nanoseconds.
-    pub fn p99s_ns(&self) -> Vec<f64> {
-        self.loads().filter_map(|load| load.p99_ns.map(|p99_ns| p99_ns as f64)).collect()
     }
 
     /// CPU time per message, the mean over the rounds. `None` without messages.

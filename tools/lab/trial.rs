@@ -266,11 +266,17 @@ impl Trial<'_> {
 
     /// The next event until then, if there is one.
     fn next(&mut self, until: Instant) -> Result<Option<Event>, Failure> {
-        match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(Event::Interrupted) => Err(Failure::Interrupted),
-            Ok(event) => Ok(Some(event)),
-            // It is never disconnected: `self.sender` is there.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        loop {
+            return match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Event::Interrupted) => Err(Failure::Interrupted),
+                // The end of one that was killed is no news.
+                Ok(Event::Ended(who, _)) if !self.processes.iter().any(|process| process.who() == who) => {
+                    continue;
+                }
+                Ok(event) => Ok(Some(event)),
+                // It is never disconnected: `self.sender` is there.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+            };
         }
     }
 

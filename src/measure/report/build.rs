@@ -234,7 +234,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::measure::{ledger::Code, report::samples};
+    use crate::measure::{
+        ledger::Code,
+        report::{compare::Diff, samples},
+    };
 
     #[test]
     fn every_field_of_the_contract_is_there() {
@@ -282,8 +285,12 @@ mod tests {
     #[test]
     fn every_field_is_documented() {
         let manual = include_str!("../../../docs/report.md");
-        for report in [samples::private(), samples::dealt(), samples::proxy()] {
-            let value = serde_json::to_value(&report).unwrap();
+        let later = Report { started: "later".into(), ..samples::private() };
+        let merged = Report::merge(&[("a".into(), samples::private()), ("b".into(), later)]).unwrap();
+        let diff = Diff::new(("a", &samples::private()), ("b", &samples::exclusive()));
+        let reports = [samples::private(), samples::dealt(), samples::proxy(), merged];
+        let reports = reports.iter().map(|report| serde_json::to_value(report).unwrap());
+        for value in reports.chain([serde_json::to_value(&diff).unwrap()]) {
             // Codes are explained letter by letter, in docs/ledger.md.
             for field in names(&value).into_iter().filter(|name| name.parse::<Code>().is_err()) {
                 assert!(

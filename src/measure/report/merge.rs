@@ -334,3 +334,126 @@ fn add_value(sum: &mut Value, more: Value) -> Option<()> {
 fn too_large(name: &str) -> String {
     format!("{name} has counts that are too large to be added up: it is damaged")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{balance::Verdict, report::samples};
+
+    fn at(hour: u32, report: Report) -> Run {
+        (format!("{hour}.json"), Report { started: format!("2026-03-01T{hour}:00:00.000Z"), ..report })
+    }
+
+    #[test]
+    fn counts_are_added_and_histograms_merged_bucket_by_bucket() {
+        for sample in [samples::private(), samples::exclusive(), samples::dealt(), samples::proxy()] {
+            let merged = Report::merge(&[at(12, sample.clone()), at(13, sample.clone())]).unwrap();
+            assert_eq!(merged.totals.accepted, 2 * sample.totals.accepted);
+            assert_eq!(merged.totals.errors.reset, 2 * sample.totals.errors.reset);
+            assert_eq!(
+                (merged.ends.total(), merged.duration_s),
+                (2 * sample.ends.total(), 2.0 * sample.duration_s)
+            );
+            assert_eq!(merged.started, "2026-03-01T12:00:00.000Z");
+            for (name, histogram) in sample.histograms.iter() {
+                let sum = merged.histograms.get(name).unwrap();
+                let mut twice = histogram.decode().unwrap();
+                twice += &histogram.decode().unwrap();
+                assert_eq!(sum.decode().unwrap(), twice, "{name}");
+                assert_eq!((sum.p99, sum.max), (histogram.p99, histogram.max), "{name}");
+            }
+            for (sum, worker) in merged.workers.iter().zip(&sample.workers) {
+                assert_eq!(
+                    (sum.worker, sum.core, sum.active_max),
+                    (worker.worker, worker.core, worker.active_max)
+                );
+                assert_eq!(sum.counts.messages, 2 * worker.counts.messages);
+                assert!((sum.active_avg - worker.active_avg).abs() < 0.001, "a mean over all the time");
+            }
+            let upstreams = merged.upstreams.iter().zip(&sample.upstreams);
+            upstreams.for_each(|(sum, one)| assert_eq!(sum.counts.connected, 2 * one.counts.connected));
+            let accepted = |report: &Report| report.acceptor.as_ref().map(|acceptor| acceptor.accepted);
+            assert_eq!(accepted(&merged), accepted(&sample).map(|accepted| 2 * accepted));
+            assert_eq!(Report::from_json(&merged.to_json_line()), Ok(merged));
+        }
+    }
+
+    #[test]
+    fn sums_are_not_held_against_chance_but_each_run_is() {
+        // Each run packs another worker: the sum looks even, and nothing must be concluded from that.
+        let run = |accepted: [u64; 2]| samples::report(crate::config::AcceptMode::Exclusive, &accepted, None);
+        let merged = Report::merge(&[at(12, run([400, 0])), at(13, run([0, 400]))]).unwrap();
+        let accepted = &merged.balance.accepted;
+        assert_eq!((accepted.per_worker.as_slice(), accepted.max_over_mean), (&[400, 400][..], 1.0));
+        assert!(accepted.by_chance.is_none() && accepted.verdict.is_none());
+        let verdicts: Vec<_> = merged.merged.iter().map(|part| part.verdict).collect();
+        assert_eq!(verdicts, [Some(Verdict::WorseThanChance); 2]);
+        let text = merged.to_text(100, false).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            text.contains("max/mean 1.00 in the sum of 2 runs, 2.00 to 2.00 in single ones: worse"),
+            "{text}"
+        );
+        assert!(text.contains("13.json") && text.contains("2 runs are added up here"), "{text}");
+    }
+
+    #[test]
+    fn what_was_merged_can_be_merged_again() {
+        let of = |hour| at(hour, samples::private());
+        let two = ("two.json".into(), Report::merge(&[of(12), of(13)]).unwrap());
+        let three = Report::merge(&[two, of(14)]).unwrap();
+        let all = Report::merge(&[of(12), of(13), of(14)]).unwrap();
+        assert_eq!(three, all);
+        assert_eq!(three.merged.len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_merged_is_said() {
+        let private = || at(12, samples::private());
+        let damaged = |change: fn(&mut Report)| {
+            let mut damaged = at(13, samples::private());
+            change(&mut damaged.1);
+            damaged
+        };
+        for (other, why) in [
+            (
+                at(13, samples::exclusive()),
+                "12.json and 13.json ran differently (accept: private and exclusive)",
+            ),
+            (at(13, samples::empty()), "ran differently (workers: 4 and 2)"),
+            (private(), "12.json and 12.json are of the same run (started 2026-03-01T12:00:00.000Z)"),
+            (
+                damaged(|it| it.services[0].kind = "proxy".into()),
+                "served different things (echo echo; proxy echo)",
+            ),
+            (damaged(|it| it.totals.accepted = u64::MAX), "13.json has counts that are too large"),
+            (
+                damaged(|it| {
+                    it.histograms = [("turn".into(), HistogramJson { count: 1, ..HistogramJson::default() })]
+                        .into_iter()
+                        .collect()
+                }),
+                "13.json: histogram turn: it counts \"\" here and \"ns\" elsewhere",
+            ),
+        ] {
+            let said = Report::merge(&[private(), other]).unwrap_err();
+            assert!(said.contains(why), "{why}: {said}");
+        }
+        assert!(Report::merge(&[]).unwrap_err().contains("nothing to merge"));
+        assert_eq!(Report::merge(&[private()]), Ok(private().1), "a lone one stays as it is");
+    }
+
+    #[test]
+    fn other_machines_and_versions_are_told() {
+        let mut other = at(13, samples::private());
+        other.1.machine.kernel = "7.0.0".into();
+        other.1.version = "0.2.0".into();
+        other.1.config.cores = vec![8, 9, 10, 11];
+        let merged = Report::merge(&[at(12, samples::private()), other]).unwrap();
+        assert_eq!(
+            (merged.version.as_str(), merged.machine.kernel.as_str()),
+            ("0.1.0, 0.2.0", "6.18.0, 7.0.0")
+        );
+        assert!(merged.config.cores.is_empty());
+        assert!(merged.to_text(160, false).contains("Linux 7.0.0, 4 CPUs"));
+    }
+}

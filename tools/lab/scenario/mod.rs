@@ -207,6 +207,7 @@ impl Scenario {
     ///
     /// # Panics
     /// Never: the parser refuses a scenario without modes.
+    #[cfg(test)]
     pub fn baseline(&self) -> &Mode {
         self.modes.first().expect("a scenario has at least one mode")
     }

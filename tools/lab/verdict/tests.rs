@@ -40,7 +40,7 @@ fn quick(rounds: usize) -> Results {
         for mode in &modes {
             results.trials.extend(both(mode, round, &mut rng));
             if mode.starts_with("private") {
-                results.trials.extend(both(mode, round, &mut rng).map(Trial::as_twin));
+                results.trials.extend(both(mode, round, &mut rng).map(Trial::twin));
             }
         }
     }
@@ -205,11 +205,28 @@ fn triggers_that_spread_differently_are_told_apart() {
 }
 
 #[test]
+fn workers_that_are_not_clearly_further_apart_are_not_told_of() {
+    let mut results = quick(4);
+    assert!(text(&results, "workers").contains("in private"));
+    // In `rotate` it is now anything from 1.1 to 3.
+    for trial in results.trials.iter_mut().filter(|trial| trial.mode.starts_with("rotate")) {
+        let apart = 1.1 + 0.6 * trial.round as f64;
+        trial.figures.insert("worker_p99_max_over_min".into(), apart);
+    }
+    results.trials.retain(|trial| !trial.mode.starts_with("shared"));
+    conclude(&mut results);
+    assert_eq!(text(&results, "workers"), "");
+    // Two trials a mode have a range that means nothing.
+    assert_eq!(text(&quick(1), "workers"), "");
+    assert!(text(&quick(2), "workers").contains("in private"), "four trials, of two triggers");
+}
+
+#[test]
 fn a_claim_is_told_with_its_figure() {
     let mut results = quick(4);
     let claim = text(&results, "trickle");
-    let expected = "Holds (trickle): EPOLLEXCLUSIVE packs (max/mean of connections, exclusive/edge: 4; claimed: at least 2.5).";
-    assert_eq!(claim, expected);
+    let figure = "(max/mean of connections, exclusive/edge: 4; claimed: at least 2.5)";
+    assert_eq!(claim, format!("Holds (trickle): EPOLLEXCLUSIVE packs {figure}."));
     results.claims.push(ClaimResult {
         over: Some("private/edge".into()),
         value: Some(0.5),
@@ -256,7 +273,7 @@ fn modes_without_a_grid_are_compared_with_the_first() {
                 .with("p99_ns", p99_ns + 1e4 * round as f64)
                 .with_counts(&[9, 8, 7, 8])
         };
-        results.trials.extend([trial("private/edge", 1e6), trial("private/edge", 1.01e6).as_twin()]);
+        results.trials.extend([trial("private/edge", 1e6), trial("private/edge", 1.01e6).twin()]);
         results.trials.push(trial("private/edge+unlimited", 9e6));
     }
     conclude(&mut results);
@@ -279,7 +296,7 @@ fn a_sweep_is_told_step_by_step() {
                 let p99_ns = 1e6 * factor * (1.0 + 0.01 * round as f64);
                 trial("sweep", mode, round).at(step).with("p99_ns", p99_ns)
             };
-            results.trials.extend([trial("private/edge", 1.0), trial("private/edge", 1.001).as_twin()]);
+            results.trials.extend([trial("private/edge", 1.0), trial("private/edge", 1.001).twin()]);
             results.trials.push(trial("rotate/edge", factor));
         }
     }

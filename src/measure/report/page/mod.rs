@@ -18,8 +18,8 @@ const STYLE: &str = "\
 .verdict { font-size: 1.15rem; max-width: 62rem; margin: .8rem 0; }
 .verdict strong.better { color: var(--good); } .verdict strong.worse { color: var(--alarm); }
 h2 { border-top: 1px solid var(--line); padding-top: 1rem; }
-.panels { margin: .6rem 0 1rem; }
-td.words { text-align: left; white-space: normal; }
+.panels { margin: .6rem 0 1rem; align-items: end; }
+table.words :is(td, th):last-child { text-align: left; white-space: normal; }
 ";
 
 impl Report {
@@ -80,9 +80,9 @@ fn runs(report: &Report) -> String {
 fn shares(report: &Report) -> String {
     let note = match (report.workers.len(), report.merged.is_empty()) {
         (2.., true) => {
-            "The dashed line is an even share. The grey band is where chance, a fair hash, keeps a worker's connections \
-             19 times in 20; messages, time and open connections aren't independent of each other, so chance says \
-             nothing about them."
+            "The dashed line is an even share. The grey band is where chance, a fair hash, keeps a worker's \
+             connections 19 times in 20. Messages, time and open connections aren't independent of each other, so \
+             chance says nothing about them."
         }
         (2.., false) => {
             "The dashed line is an even share. Sums of runs are not held against chance: what one run gives to one \

@@ -43,8 +43,8 @@ fn panel(report: &Report, name: &str, histogram: &HistogramJson) -> Option<Strin
     axes.draw(&mut frame, unit);
     axes.ghosts(&mut frame, &each);
     axes.curves(&mut frame, &[curve]);
-    let samples = format!("{tells}{} samples", if tells.is_empty() { "" } else { "; " });
-    let note = samples.replace("samples", &format!("{} samples", show_count(histogram.count as f64)));
+    let samples = format!("{} samples", show_count(histogram.count as f64));
+    let note = if tells.is_empty() { samples } else { format!("{tells}; {samples}") };
     Some(figure(name, &note, &frame.svg.finish()))
 }
 

@@ -131,7 +131,8 @@ fn median_and_p99(histograms: &NamedHistograms, name: &str) -> [String; 2] {
 pub(super) fn latency(report: &Report) -> String {
     let recorded = report.histograms.iter().filter(|(_, histogram)| histogram.count > 0);
     let row = |(name, it): (&str, &HistogramJson)| {
-        let mut cells = vec![name.to_owned(), show_count(it.count as f64), value(it, it.mean)];
+        let name = if it.unit == "ns" { name.to_owned() } else { format!("{name} ({})", it.unit) };
+        let mut cells = vec![name, show_count(it.count as f64), value(it, it.mean)];
         let quantiles = [(0.5, it.p50), (0.9, it.p90), (0.99, it.p99), (0.999, it.p999), (0.9999, it.p9999)];
         cells.extend(quantiles.map(|(at, value)| quantile(it, at, value)));
         cells.push(value(it, it.max as f64));
@@ -148,10 +149,7 @@ fn quantile(histogram: &HistogramJson, at: f64, of: u64) -> String {
 }
 
 fn value(histogram: &HistogramJson, value: f64) -> String {
-    match histogram.unit.as_str() {
-        "ns" => show_nanos(value),
-        unit => format!("{} {unit}", show_count(value)),
-    }
+    if histogram.unit == "ns" { show_nanos(value) } else { show_count(value) }
 }
 
 pub(super) fn upstreams(report: &Report) -> String {
@@ -178,7 +176,8 @@ pub(super) fn endings(report: &Report) -> String {
             code.map_or_else(|| "a code that this version doesn't know".to_owned(), |code| code.meaning());
         vec![letters, show_count(count as f64), percent(count as f64, total), meaning]
     });
-    table(&["ending", "sessions", "share", "what happened"], rows.collect())
+    let table = table(&["ending", "sessions", "share", "what happened"], rows.collect());
+    table.replace("<table>", "<table class=\"words\">")
 }
 
 pub(super) fn settings(report: &Report) -> String {
