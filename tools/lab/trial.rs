@@ -170,9 +170,13 @@ impl Trial<'_> {
 
     /// Starts a proxy's upstreams, and tells where they listen.
     fn upstreams(&mut self) -> Result<Vec<String>, Failure> {
-        let args = self.plan.scenario.upstream_args(self.plan.seed);
-        (0..self.plan.scenario.server.upstreams)
-            .map(|index| self.serve(Who::Upstream(index), Role::Server, &args))
+        let plan = self.plan;
+        (0..plan.scenario.server.upstreams)
+            .map(|index| {
+                // Each with a sequence of its own: servers that are slow all at once are like one.
+                let args = plan.scenario.upstream_args(plan.seed + index as u64);
+                self.serve(Who::Upstream(index), Role::Server, &args)
+            })
             .collect()
     }
 

@@ -89,6 +89,13 @@ pub enum Failure {
     Eof,
 }
 
+impl Connection {
+    /// Whether it is open, or about to be, and its greeting isn't there.
+    pub fn awaits_greeting(&self) -> bool {
+        !matches!(self.socket, Socket::Closed) && !self.greeting.is_whole()
+    }
+}
+
 impl Socket {
     /// Whether it may yet become a connection.
     pub fn is_connecting(&self) -> bool {

@@ -260,7 +260,9 @@ impl<'a> Driver<'a> {
             Some(at_ns) => limit_ns.min(at_ns + DRAIN_INTERRUPTED_NS),
             None => limit_ns,
         };
-        while (self.pending > 0 || self.next_due_ns().is_some()) && self.woke_ns < limit_ns(self) {
+        let is_owed =
+            |driver: &Self| driver.pending > 0 || driver.next_due_ns().is_some() || driver.awaits_greeting();
+        while is_owed(self) && self.woke_ns < limit_ns(self) {
             // Messages that were due before the end go out, however late.
             self.issue_due();
             self.wake_due();
@@ -280,6 +282,11 @@ impl<'a> Driver<'a> {
         };
         // Interrupted in the warm-up, the window is empty.
         self.tally.window_ns = Some((counted_from_ns.min(until_ns), until_ns));
+    }
+
+    /// Whether a connection is open that no worker has greeted yet: one has counted it, or is about to.
+    fn awaits_greeting(&self) -> bool {
+        self.plan.greet && self.connections.iter().any(Connection::awaits_greeting)
     }
 
     /// Whether the measured window is over.
