@@ -3,7 +3,7 @@
 //! One parser for the flags of all three programs and for the configuration file, so that a value which one
 //! of them takes is a value which all of them take.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// Units of time, longest first. A number without a unit is refused: `--duration 10` could mean anything.
 const DURATIONS: [(&str, u64); 6] = [
@@ -58,7 +58,7 @@ pub fn size(text: &str) -> Result<usize, String> {
     })
 }
 
-/// Parses a kernel-style list of cores, `0-3,6`: ascending, each core once.
+/// Parses a kernel-style list of cores, `0-3,6`: each core once, in the order in which it is first named.
 ///
 /// # Errors
 /// A sentence for an empty list, a range that runs backwards, or anything else that isn't a number.
@@ -75,8 +75,8 @@ pub fn cores(text: &str) -> Result<Vec<usize>, String> {
         }
         cores.extend(first..=last);
     }
-    cores.sort_unstable();
-    cores.dedup();
+    let mut seen = HashSet::new();
+    cores.retain(|core| seen.insert(*core));
     Ok(cores)
 }
 
@@ -101,7 +101,7 @@ pub fn write_size(bytes: usize) -> String {
     }
 }
 
-/// Writes a list of cores, ascending, so that [`cores`] reads the same.
+/// Writes a list of cores so that [`cores`] reads the same.
 pub fn write_cores(cores: &[usize]) -> String {
     let ranges = cores.chunk_by(|one, next| one + 1 == *next);
     let ranges = ranges.map(|range| match range {
@@ -182,8 +182,8 @@ mod tests {
     }
 
     #[test]
-    fn core_lists_are_sorted_and_unique() {
-        assert_eq!(cores("6,0-3,2"), Ok(vec![0, 1, 2, 3, 6]));
+    fn core_lists_are_unique_and_keep_their_order() {
+        assert_eq!(cores("6,0-3,2"), Ok(vec![6, 0, 1, 2, 3]));
         for wrong in ["", ",", "3-1", "a", "0-", "0-99999999999", "-1"] {
             assert!(cores(wrong).is_err(), "{wrong:?} was taken for cores");
         }
@@ -197,7 +197,7 @@ mod tests {
         for text in ["0", "1", "1000", "64k", "1m", "3g"] {
             assert_eq!(size(text).map(write_size), Ok(text.to_owned()));
         }
-        for text in ["5", "0-3,6", "1,3,5-6"] {
+        for text in ["5", "0-3,6", "1,3,5-6", "3,0-1"] {
             assert_eq!(cores(text).map(|cores| write_cores(&cores)), Ok(text.to_owned()));
         }
     }

@@ -128,8 +128,13 @@ impl Verdict {
 
     /// Judges counts of independent things, one a worker.
     pub fn of(counts: &[u64]) -> Self {
-        match Tails::of(counts) {
-            None if counts.len() == 1 && counts[0] > 0 => Self::OneWorker,
+        Self::of_rounds(&[counts])
+    }
+
+    /// Judges several rounds of them together; see [`Tails::of_rounds`].
+    pub fn of_rounds(rounds: &[&[u64]]) -> Self {
+        match Tails::of_rounds(rounds) {
+            None if rounds.iter().any(|counts| counts.len() == 1 && counts[0] > 0) => Self::OneWorker,
             None => Self::NoData,
             Some(tails) if tails.p_value() >= Self::P_VALUE => Self::ByChance,
             Some(tails) if tails.low < tails.high => Self::BetterThanChance,

@@ -9,10 +9,13 @@
 //! connections; below that its approximation fails and the draw is repeated as well.
 
 mod gamma;
+mod simulated;
 
 use fastrand::Rng;
 
-use gamma::{gamma_p, gamma_q, ln_gamma};
+use gamma::{gamma_p, gamma_q, gamma_quantile, ln_gamma};
+
+pub use simulated::{Chance, Measure};
 
 /// Any constant will do; a constant it must be.
 const SEED: u64 = 0x6576_656e_6b65_656c;
@@ -60,18 +63,53 @@ pub struct Tails {
 impl Tails {
     /// The tails of these counts, one a worker; `None` with fewer than two workers or without connections.
     pub fn of(counts: &[u64]) -> Option<Self> {
-        let total = total(counts);
-        if counts.len() < 2 || total == 0 {
-            return None;
-        }
-        let expected = total as f64 / counts.len() as f64;
-        Some(if expected >= CHI_SQUARE_EXPECTED_MIN { by_chi_square(counts) } else { by_repetition(counts) })
+        Self::of_rounds(&[counts])
+    }
+
+    /// The tails of several rounds together, each dealt anew: Pearson's statistics add up, and so do their degrees
+    /// of freedom. Counts must not be added instead: a mode that packs another worker in each round would look
+    /// even. Rounds without two workers or without connections tell nothing; `None` where all are such.
+    pub fn of_rounds(rounds: &[&[u64]]) -> Option<Self> {
+        let rounds: Vec<&[u64]> = telling(rounds).collect();
+        let expected = |counts: &&[u64]| total(counts) as f64 / counts.len() as f64;
+        let fewest = rounds.iter().map(expected).min_by(f64::total_cmp)?;
+        Some(if fewest >= CHI_SQUARE_EXPECTED_MIN { by_chi_square(&rounds) } else { by_repetition(&rounds) })
     }
 
     /// Two-sided: how probable is a dispersion at least as far out, at either end.
     pub fn p_value(self) -> f64 {
         (2.0 * self.low.min(self.high)).min(1.0)
     }
+}
+
+/// The dispersion over several rounds, 1 by chance, and between which values chance keeps it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dispersion {
+    /// Pearson's statistics over their degrees of freedom, all rounds: the more rounds, the nearer chance is to 1.
+    pub index: f64,
+    /// Chance stays between these 95 times in 100.
+    pub by_chance: (f64, f64),
+}
+
+impl Dispersion {
+    /// Of rounds of counts, one a worker; `None` where none has two workers and a connection.
+    pub fn of_rounds(rounds: &[&[u64]]) -> Option<Self> {
+        let freedom: usize = telling(rounds).map(|counts| counts.len() - 1).sum();
+        if freedom == 0 {
+            return None;
+        }
+        let freedom = freedom as f64;
+        let bound = |share| 2.0 * gamma_quantile(freedom / 2.0, share) / freedom;
+        Some(Self {
+            index: telling(rounds).map(pearson).sum::<f64>() / freedom,
+            by_chance: (bound(0.025), bound(0.975)),
+        })
+    }
+}
+
+/// Rounds from which something can be learned.
+fn telling<'a>(rounds: &[&'a [u64]]) -> impl Iterator<Item = &'a [u64]> {
+    rounds.iter().copied().filter(|counts| counts.len() >= 2 && total(counts) > 0)
 }
 
 /// All connections; what doesn't fit is as good as the largest number that does.
@@ -89,24 +127,31 @@ pub(super) fn pearson(counts: &[u64]) -> f64 {
 /// connections equally once in 25 times. So the low tail is given the probability of the most even outcome
 /// besides, less what outcomes as far out as this one are rarer: exact for equal counts, and for two workers
 /// the usual continuity correction.
-fn by_chi_square(counts: &[u64]) -> Tails {
-    let (half_freedom, half_x) = ((counts.len() - 1) as f64 / 2.0, pearson(counts) / 2.0);
-    let outcome = most_even(counts.len(), total(counts)) * (-half_x).exp();
+fn by_chi_square(rounds: &[&[u64]]) -> Tails {
+    let freedom: usize = rounds.iter().map(|counts| counts.len() - 1).sum();
+    let (half_freedom, half_x) =
+        (freedom as f64 / 2.0, rounds.iter().map(|it| pearson(it)).sum::<f64>() / 2.0);
+    let evens = rounds.iter().map(|counts| most_even(counts.len(), total(counts)));
+    let outcome = evens.product::<f64>() * (-half_x).exp();
     let low = gamma_p(half_freedom, half_x) + outcome;
     Tails { low: low.min(1.0), high: gamma_q(half_freedom, half_x) }
 }
 
 /// The observed counts are themselves one draw more, so that no p-value is ever 0.
-fn by_repetition(counts: &[u64]) -> Tails {
+fn by_repetition(rounds: &[&[u64]]) -> Tails {
     // Sums of equal squares may differ in the last bit, depending on their order.
-    let (seen, slack) = (pearson(counts), 1e-9);
+    let (seen, slack) = (rounds.iter().map(|it| pearson(it)).sum::<f64>(), 1e-9);
+    let mut rng = Rng::with_seed(SEED);
+    let mut dealt: Vec<Vec<u64>> = rounds.iter().map(|counts| vec![0; counts.len()]).collect();
+    let repeats = draws(dealt.iter().map(Vec::len).sum());
     let (mut low, mut high) = (1.0, 1.0);
-    repeat(counts.len(), total(counts), |drawn| {
-        let drawn = pearson(drawn);
+    for _ in 0..repeats {
+        dealt.iter_mut().zip(rounds).for_each(|(counts, seen)| deal(&mut rng, total(seen), counts));
+        let drawn: f64 = dealt.iter().map(|it| pearson(it)).sum();
         low += f64::from(drawn <= seen + slack);
         high += f64::from(drawn >= seen - slack);
-    });
-    let all = (draws(counts.len()) + 1) as f64;
+    }
+    let all = (repeats + 1) as f64;
     Tails { low: low / all, high: high / all }
 }
 
@@ -305,6 +350,35 @@ mod tests {
         assert!((equal.low - 0.093_75).abs() < 0.015 && equal.high == 1.0, "{equal:?}");
         assert!((packed.high - 0.015_6).abs() < 0.006 && packed.low == 1.0, "{packed:?}");
         assert_eq!(packed, Tails::of(&[4, 0, 0, 0]).unwrap());
+    }
+
+    #[test]
+    fn rounds_that_pack_in_turn_are_not_even() {
+        // Added up, these are 24 each.
+        let rounds: [&[u64]; 4] = [&[24, 0, 0, 0], &[0, 24, 0, 0], &[0, 0, 24, 0], &[0, 0, 0, 24]];
+        assert!(Tails::of_rounds(&rounds).unwrap().high < 1e-50);
+        let dispersion = Dispersion::of_rounds(&rounds).unwrap();
+        assert!((dispersion.index - 24.0).abs() < 1e-12, "{dispersion:?}");
+        // Few connections, by repetition: 4 on one of 4, in both of two rounds, is 1 of 64².
+        assert!(Tails::of_rounds(&[&[4, 0, 0, 0], &[0, 4, 0, 0]]).unwrap().high < 0.002);
+        assert_eq!((Tails::of_rounds(&[]), Dispersion::of_rounds(&[&[7], &[0, 0]])), (None, None));
+    }
+
+    #[test]
+    fn the_band_of_a_dispersion_is_that_of_chi_square() {
+        // Quantiles at 2.5 and 97.5 %, 3 and 30 degrees of freedom (any table): 0.2158, 9.3484; 16.791, 46.979.
+        for (rounds, low, high) in [(1, 0.215_8 / 3.0, 9.348_4 / 3.0), (10, 16.791 / 30.0, 46.979 / 30.0)] {
+            let counts: Vec<&[u64]> = vec![&[25, 25, 25, 25]; rounds];
+            let band = Dispersion::of_rounds(&counts).unwrap().by_chance;
+            assert!((band.0 - low).abs() < 1e-4 && (band.1 - high).abs() < 1e-4, "{band:?}");
+        }
+    }
+
+    #[test]
+    fn even_rounds_are_as_probable_as_all_of_them_are_even() {
+        // Two equal rounds of 400 over two workers: 0.03987².
+        let low = Tails::of_rounds(&[&[200, 200], &[200, 200]]).unwrap().low;
+        assert!((low / 0.039_869_3_f64.powi(2) - 1.0).abs() < 1e-4, "{low}");
     }
 
     #[test]

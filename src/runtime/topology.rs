@@ -17,7 +17,7 @@ use crate::config::Options;
 pub struct Topology {
     /// Number of workers.
     pub workers: usize,
-    /// The cores that they share, ascending.
+    /// The cores that they share, in the order in which workers get them.
     pub cores: Vec<usize>,
     /// Whether each stays on its core.
     pub pin: bool,

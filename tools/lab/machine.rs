@@ -2,10 +2,10 @@
 
 use std::{fs, num::NonZero, thread};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the run took place.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub cpus: usize,
     pub cpu_model: String,
@@ -24,10 +24,20 @@ pub struct Machine {
 
 /// Counters of the whole machine at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Disturbances {
+pub struct Counters {
     ticks: Ticks,
     own_ticks: u64,
     listen_overflows: u64,
+    listen_drops: u64,
+}
+
+/// What happened between two moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Since {
+    pub steal_percent: f64,
+    pub others_percent: f64,
+    pub listen_overflows: u64,
+    pub listen_drops: u64,
 }
 
 /// Of the CPU time of all cores, in ticks.
@@ -61,28 +71,45 @@ impl Machine {
     }
 
     /// Fills in what happened since `before`.
-    pub fn note_disturbances(&mut self, before: &Disturbances) {
-        let now = Disturbances::read();
-        let all = now.ticks.all.saturating_sub(before.ticks.all).max(1);
-        let idle = now.ticks.idle.saturating_sub(before.ticks.idle);
-        let stolen = now.ticks.stolen.saturating_sub(before.ticks.stolen);
-        let own = now.own_ticks.saturating_sub(before.own_ticks);
-        let percent = |ticks: u64| (ticks as f64 / all as f64 * 1e3).round() / 1e1;
-        self.steal_percent = percent(stolen);
-        self.others_percent = percent(all.saturating_sub(idle + stolen + own));
-        self.listen_overflows = now.listen_overflows.saturating_sub(before.listen_overflows);
+    pub fn note(&mut self, before: &Counters) {
+        let since = Counters::read().since(before);
+        self.steal_percent = since.steal_percent;
+        self.others_percent = since.others_percent;
+        self.listen_overflows = since.listen_overflows;
     }
 }
 
-impl Disturbances {
+impl Counters {
     /// Reads /proc; a counter that isn't there stays 0.
     pub fn read() -> Self {
+        let netstat = read("/proc/net/netstat");
         Self {
             ticks: cpu_ticks(&read("/proc/stat")),
             own_ticks: own_ticks(&read("/proc/self/stat")),
-            listen_overflows: listen_overflows(&read("/proc/net/netstat")),
+            listen_overflows: tcp_ext(&netstat, "ListenOverflows"),
+            listen_drops: tcp_ext(&netstat, "ListenDrops"),
         }
     }
+
+    /// What happened since `before`.
+    pub fn since(&self, before: &Self) -> Since {
+        let all = self.ticks.all.saturating_sub(before.ticks.all).max(1);
+        let idle = self.ticks.idle.saturating_sub(before.ticks.idle);
+        let stolen = self.ticks.stolen.saturating_sub(before.ticks.stolen);
+        let own = self.own_ticks.saturating_sub(before.own_ticks);
+        let percent = |ticks: u64| (ticks as f64 / all as f64 * 1e3).round() / 1e1;
+        Since {
+            steal_percent: percent(stolen),
+            others_percent: percent(all.saturating_sub(idle + stolen + own)),
+            listen_overflows: self.listen_overflows.saturating_sub(before.listen_overflows),
+            listen_drops: self.listen_drops.saturating_sub(before.listen_drops),
+        }
+    }
+}
+
+/// Sockets in TIME_WAIT now.
+pub fn time_wait() -> u64 {
+    sockets_in_time_wait(&read("/proc/net/sockstat"))
 }
 
 fn read(path: &str) -> String {
@@ -117,16 +144,23 @@ fn own_ticks(stat: &str) -> u64 {
     after_name.split(' ').skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
-/// `ListenOverflows` of the `TcpExt` pair of lines: names, then values.
-fn listen_overflows(netstat: &str) -> u64 {
+/// A counter of the `TcpExt` pair of lines: names, then values.
+fn tcp_ext(netstat: &str, counter: &str) -> u64 {
     let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
     let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     names
         .split(' ')
         .zip(values.split(' '))
-        .find(|(name, _)| *name == "ListenOverflows")
+        .find(|(name, _)| *name == counter)
         .and_then(|(_, value)| value.parse().ok())
         .unwrap_or(0)
+}
+
+/// `TCP: inuse 5 orphan 0 tw 3 alloc 9 mem 2`.
+fn sockets_in_time_wait(sockstat: &str) -> u64 {
+    let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP: ")).unwrap_or_default();
+    let count = line.split_once(" tw ").and_then(|(_, rest)| rest.split(' ').next());
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -142,8 +176,10 @@ mod tests {
         assert_eq!(own_ticks(""), 0);
         let netstat =
             "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 5 9\nIpExt: A\nIpExt: 1\n";
-        assert_eq!(listen_overflows(netstat), 5);
-        assert_eq!(listen_overflows("IpExt: ListenOverflows\nIpExt: 3\n"), 0);
+        assert_eq!((tcp_ext(netstat, "ListenOverflows"), tcp_ext(netstat, "ListenDrops")), (5, 9));
+        assert_eq!(tcp_ext("IpExt: ListenOverflows\nIpExt: 3\n", "ListenOverflows"), 0);
+        assert_eq!(sockets_in_time_wait("sockets: used 9\nTCP: inuse 5 orphan 0 tw 31 alloc 9 mem 2\n"), 31);
+        assert_eq!(sockets_in_time_wait(""), 0);
         assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A Fine CPU\n"), "A Fine CPU");
         assert_eq!(cpu_model(""), "unknown");
     }

@@ -12,7 +12,15 @@
 //! picture is derived from `results.json` and the raw reports beside it.
 #![deny(unsafe_code)]
 
+mod burner;
+mod catalogue;
+mod claims;
 mod cli;
+mod compare;
+mod comparison;
+mod conditions;
+mod disturbances;
+mod figures;
 #[cfg(test)]
 mod fixture;
 mod interrupts;
@@ -20,18 +28,24 @@ mod interrupts;
 mod load;
 mod machine;
 mod mode;
+mod observe;
 mod page;
+mod peers;
 mod process;
 mod progress;
 mod reports;
 mod results;
 mod run;
+#[cfg(test)]
+mod sample;
 mod scenario;
 mod schedule;
+mod sockets;
 mod statistics;
 mod store;
 mod summary;
 mod table;
+mod tail;
 mod trial;
 mod verdict;
 

@@ -1,15 +1,17 @@
-//! A mode under study, written `accept/trigger[/listen-trigger]`, e.g. `exclusive/level`.
+//! A mode under study, written `accept/trigger[/listen-trigger][+variant]`, e.g. `exclusive/level`.
 
 use std::{fmt, str::FromStr};
 
 use evenkeel::config::{AcceptMode, Trigger};
 
 /// One combination of the server's dimensions, as the user names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mode {
     pub accept: AcceptMode,
     pub trigger: Trigger,
     pub listen_trigger: Trigger,
+    /// The name of flags that the scenario has for it.
+    pub variant: Option<String>,
 }
 
 impl Mode {
@@ -29,13 +31,14 @@ impl Mode {
                 accept,
                 trigger,
                 listen_trigger: Trigger::Level,
+                variant: None,
             })
         };
         Self::QUICK_ACCEPTS.into_iter().flat_map(twins).collect()
     }
 
     /// The server's flags for this mode.
-    pub fn server_args(self) -> Vec<String> {
+    pub fn server_args(&self) -> Vec<String> {
         ["--accept", self.accept.name(), "--trigger", self.trigger.name()]
             .into_iter()
             .chain(["--listen-trigger", self.listen_trigger.name()])
@@ -46,10 +49,13 @@ impl Mode {
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.listen_trigger {
+        let mut name = match self.listen_trigger {
             Trigger::Level => format!("{}/{}", self.accept, self.trigger),
             other => format!("{}/{}/{other}", self.accept, self.trigger),
         };
+        if let Some(variant) = &self.variant {
+            name += &format!("+{variant}");
+        }
         f.pad(&name)
     }
 }
@@ -61,7 +67,12 @@ impl FromStr for Mode {
         let wrong = |why: &str| {
             format!("'{text}' is not a mode ({why}): write accept/trigger, as in exclusive/level")
         };
-        let mut parts = text.split('/');
+        let (dimensions, variant) = match text.split_once('+') {
+            Some((_, "")) => return Err(wrong("no name behind the plus sign")),
+            Some((dimensions, variant)) => (dimensions, Some(variant.to_owned())),
+            None => (text, None),
+        };
+        let mut parts = dimensions.split('/');
         let accept = parts.next().unwrap_or_default().parse::<AcceptMode>().map_err(|why| wrong(&why))?;
         let trigger = parts.next().ok_or_else(|| wrong("no trigger"))?;
         let trigger = trigger.parse::<Trigger>().map_err(|why| wrong(&why))?;
@@ -75,7 +86,7 @@ impl FromStr for Mode {
         if !accept.allows(listen_trigger) {
             return Err(wrong("the kernel refuses EPOLLEXCLUSIVE with EPOLLONESHOT"));
         }
-        Ok(Self { accept, trigger, listen_trigger })
+        Ok(Self { accept, trigger, listen_trigger, variant })
     }
 }
 
@@ -85,7 +96,13 @@ mod tests {
 
     #[test]
     fn a_mode_survives_a_round_trip() {
-        for text in ["private/edge", "exclusive/level", "dealt/oneshot/edge"] {
+        for text in [
+            "private/edge",
+            "exclusive/level",
+            "dealt/oneshot/edge",
+            "private/edge+wide",
+            "shared/level/edge+a-1",
+        ] {
             assert_eq!(text.parse::<Mode>().map(|mode| mode.to_string()), Ok(text.to_owned()));
         }
         assert_eq!(
@@ -102,6 +119,7 @@ mod tests {
             ("private/sometimes", "not a trigger"),
             ("rotate/edge/oneshot", "the kernel refuses"),
             ("private/edge/level/level", "more than three parts"),
+            ("private/edge+", "no name behind"),
         ] {
             let message = text.parse::<Mode>().unwrap_err();
             assert!(message.contains(why), "{text}: {message}");

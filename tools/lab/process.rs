@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
+    fmt,
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
@@ -19,17 +20,35 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 /// What the lab plays when it executes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// `evenkeel`.
     Server,
+    /// `evenkeel-load`.
     Client,
+    /// The lab's own server, whose workers leave and join.
+    LeaveJoin,
+    /// The lab's own client, which hunts for lost wakeups.
+    Hunter,
+    /// Computes on the cores that it is given, until it is killed.
+    Burner,
+}
+
+/// Which of a trial's processes something happened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Server,
+    Upstream(usize),
+    Client,
+    Beside(usize),
+    Burner,
 }
 
 /// What can happen while a trial waits.
 #[derive(Debug)]
 pub enum Event {
-    /// The server listens there.
-    Ready(String),
+    /// A server listens there.
+    Ready(Who, String),
     /// A process closed its stdout, that is, ended; this is all that it had printed.
-    Ended(Role, Vec<u8>),
+    Ended(Who, Vec<u8>),
     /// The user wants the lab to end.
     Interrupted,
 }
@@ -38,31 +57,40 @@ pub enum Event {
 const LAST_WORDS_MAX: usize = 5;
 
 impl Role {
+    const ALL: [Self; 5] = [Self::Server, Self::Client, Self::LeaveJoin, Self::Hunter, Self::Burner];
+
     /// The hidden first argument that selects it.
     const fn word(self) -> &'static str {
         match self {
             Self::Server => "serve",
             Self::Client => "load",
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Server => "the server",
-            Self::Client => "the load generator",
+            Self::LeaveJoin => "leave-join",
+            Self::Hunter => "hunt",
+            Self::Burner => "burn",
         }
     }
 
     /// Runs the program that this role is, under its own name.
     fn main(self, args: &[OsString]) -> ExitCode {
-        let program = match self {
-            Self::Server => "evenkeel",
-            Self::Client => "evenkeel-load",
-        };
-        let args = [program.into()].into_iter().chain(args.iter().cloned());
+        let named = |program: &str| [program.into()].into_iter().chain(args.iter().cloned());
         match self {
-            Self::Server => evenkeel::cli::main(args),
-            Self::Client => crate::load::main(args),
+            Self::Server => evenkeel::cli::main(named("evenkeel")),
+            Self::Client => crate::load::main(named("evenkeel-load")),
+            Self::LeaveJoin => crate::peers::leave_join::main(named("leave-join")),
+            Self::Hunter => crate::peers::hunt::main(named("hunt")),
+            Self::Burner => crate::burner::main(args),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str("the server"),
+            Self::Upstream(index) => write!(f, "upstream {index}"),
+            Self::Client => f.write_str("the load generator"),
+            Self::Beside(index) => write!(f, "client {index} beside it"),
+            Self::Burner => f.write_str("the process that burns a core"),
         }
     }
 }
@@ -70,7 +98,7 @@ impl Role {
 /// Plays a child's role, if that is what the first two arguments (a role and the lab's process id) ask for.
 pub fn play(args: &[OsString]) -> Option<ExitCode> {
     let [word, parent, rest @ ..] = args else { return None };
-    let role = [Role::Server, Role::Client].into_iter().find(|role| word == role.word())?;
+    let role = Role::ALL.into_iter().find(|role| word == role.word())?;
     let parent = parent.to_str()?.parse().ok().filter(|&id| id > 0).and_then(Pid::from_raw)?;
     // The kernel kills this process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG). If
     // the lab died before this line, nobody would: hence the look at the parent afterwards.
@@ -80,10 +108,10 @@ pub fn play(args: &[OsString]) -> Option<ExitCode> {
     Some(role.main(rest))
 }
 
-/// A running child. Dropping it kills it.
+/// A running child. Dropping it kills it, stopped or not.
 #[derive(Debug)]
 pub struct Process {
-    role: Role,
+    who: Who,
     child: Child,
     last_words: Option<JoinHandle<VecDeque<String>>>,
 }
@@ -94,7 +122,7 @@ impl Process {
     ///
     /// # Errors
     /// A sentence, where no process can be started.
-    pub fn spawn(role: Role, args: &[String], events: &Sender<Event>) -> Result<Self, String> {
+    pub fn spawn(who: Who, role: Role, args: &[String], events: &Sender<Event>) -> Result<Self, String> {
         let mut child = std::env::current_exe()
             .and_then(|lab| {
                 Command::new(lab)
@@ -109,18 +137,26 @@ impl Process {
                     .stderr(Stdio::piped())
                     .spawn()
             })
-            .map_err(|error| format!("cannot start {}: {error}", role.name()))?;
+            .map_err(|error| format!("cannot start {who}: {error}"))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (output, ready) = (events.clone(), events.clone());
-        thread::spawn(move || read_output(role, stdout, &output));
-        let last_words = Some(thread::spawn(move || read_log(stderr, &ready)));
-        Ok(Self { role, child, last_words })
+        thread::spawn(move || read_output(who, stdout, &output));
+        let last_words = Some(thread::spawn(move || read_log(who, stderr, &ready)));
+        Ok(Self { who, child, last_words })
     }
 
-    /// Asks the process to end in good order (SIGTERM).
-    pub fn stop(&self) {
+    /// Asks the process to end in good order, by SIGTERM or SIGINT; or to stand still or go on (SIGSTOP, SIGCONT).
+    pub fn signal(&self, signal: Signal) {
         // It may have ended by itself; then there is nobody to ask, and its status will tell.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    pub fn who(&self) -> Who {
+        self.who
+    }
+
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Waits for the end of a process that has closed its stdout.
@@ -128,15 +164,14 @@ impl Process {
     /// # Errors
     /// A sentence with its last words, where it failed.
     pub fn finish(mut self) -> Result<(), String> {
-        let status =
-            self.child.wait().map_err(|error| format!("cannot wait for {}: {error}", self.role.name()))?;
+        let status = self.child.wait().map_err(|error| format!("cannot wait for {}: {error}", self.who))?;
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 
     fn failure(&mut self, status: ExitStatus) -> String {
         let words = self.last_words.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         let words: Vec<_> = words.into_iter().collect();
-        format!("{} failed ({status}): {}", self.role.name(), words.join(" | "))
+        format!("{} failed ({status}): {}", self.who, words.join(" | "))
     }
 }
 
@@ -148,21 +183,21 @@ impl Drop for Process {
     }
 }
 
-fn read_output(role: Role, stdout: Option<impl Read>, events: &Sender<Event>) {
+fn read_output(who: Who, stdout: Option<impl Read>, events: &Sender<Event>) {
     let mut output = Vec::new();
     if let Some(mut stdout) = stdout {
         // What could be read before an error is what there is; whoever parses it will say what is missing.
         let _ = stdout.read_to_end(&mut output);
     }
-    let _ = events.send(Event::Ended(role, output));
+    let _ = events.send(Event::Ended(who, output));
 }
 
-fn read_log(stderr: Option<impl Read>, events: &Sender<Event>) -> VecDeque<String> {
+fn read_log(who: Who, stderr: Option<impl Read>, events: &Sender<Event>) -> VecDeque<String> {
     let mut last = VecDeque::new();
     let lines = stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
     for line in lines {
         if let Some(address) = ready_address(&line) {
-            let _ = events.send(Event::Ready(address.to_owned()));
+            let _ = events.send(Event::Ready(who, address.to_owned()));
             continue;
         }
         if last.len() == LAST_WORDS_MAX {

@@ -1,70 +1,102 @@
 //! What the lab writes: `results.json`, schema `evenkeel-lab/1`. Fields are only added.
 //!
-//! One [`Trial`] is one observation; whatever is said about a mode is derived from its trials
-//! (`summary.rs`), and can be derived again from this file and the raw reports beside it.
+//! One [`Trial`] is one observation; whatever is said about a mode is derived from its trials, and can be
+//! derived again from this file and the raw reports beside it.
 
-use evenkeel::measure::{
-    balance::{Balance, Verdict as Balanced},
-    report::Report,
-};
+use std::collections::BTreeMap;
+
+use evenkeel::measure::{balance::Verdict as Balanced, histograms::histogram};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     machine::Machine,
     reports::ClientReport,
-    scenario::{Load, Scenario, Settings},
-    trial::{Plan, Reports},
+    scenario::{Claim, Scenario},
+    statistics::Ratio,
 };
 
 /// Everything of one run.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Results {
-    pub schema: &'static str,
-    pub version: &'static str,
+    pub schema: String,
+    pub version: String,
     /// UTC, RFC 3339.
     pub started: String,
     pub command: String,
+    /// `quick`, `small`, `full` or `run`.
+    pub suite: String,
     pub seed: u64,
     pub machine: Machine,
-    /// Workers and client threads exceed the cores: latencies are compared, not claimed.
+    /// In some scenario, workers and client threads exceed the cores: latencies are compared, not claimed.
     pub contended: bool,
+    /// The most that a scenario has.
     pub workers: usize,
+    /// The most that a scenario has.
     pub rounds: usize,
+    /// How long messages are measured in the first scenario that has load.
     pub phase_ms: u64,
     pub scenarios: Vec<ScenarioNote>,
-    /// In the order of the table; the first is the baseline.
+    /// Of all scenarios, in their order.
     pub modes: Vec<String>,
     pub trials_planned: usize,
     /// The run ended early, by Ctrl-C or by a failure; the trials are those that were finished.
     pub interrupted: bool,
     /// In the order in which they ran.
     pub trials: Vec<Trial>,
+    pub comparisons: Vec<Comparison>,
+    pub claims: Vec<ClaimResult>,
     pub verdicts: Vec<Verdict>,
 }
 
-/// A scenario's name and parameters, so that the file can be read without the program.
-#[derive(Debug, Serialize)]
+/// A scenario with its parameters, so that the file can be read without the program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioNote {
-    pub name: &'static str,
-    pub reveals: &'static str,
+    pub name: String,
+    pub group: String,
+    pub reveals: String,
+    pub source: String,
     pub parameters: String,
+    /// What happens, in a few words: for headings.
+    pub heading: String,
+    /// Whether messages are measured.
+    pub has_load: bool,
+    /// The first is the baseline.
+    pub modes: Vec<String>,
+    /// What is compared, by its name in `figures`.
+    pub figures: Vec<String>,
+    pub workers: usize,
+    pub rounds: usize,
+    pub contended: bool,
+    /// The values of the flag that is swept.
+    pub sweep: Option<Vec<f64>>,
+    pub claims: Vec<Claim>,
 }
 
 /// A sentence about the run, and what it is about.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    pub about: &'static str,
+    pub about: String,
     pub text: String,
 }
 
 /// One trial, summed up.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {
-    pub scenario: &'static str,
+    pub scenario: String,
     pub mode: String,
+    /// The baseline once more: what differs between the two is noise.
+    pub twin: bool,
+    /// The value of the flag that is swept.
+    pub step: Option<f64>,
     pub round: usize,
-    /// Connections per worker, as the clients saw them (`--greet`).
+    /// Its position in the run, from 0.
+    pub order: usize,
+    /// When it began, in seconds since the run did.
+    pub at_s: f64,
+    /// Cores, in the order in which their workers registered; empty where workers aren't pinned.
+    pub registration: Vec<usize>,
+    /// Connections per worker, as the clients saw them (`--greet`); behind a proxy, as it reported them.
     pub per_worker: Vec<u64>,
     /// The same by the server's report.
     pub per_worker_reported: Vec<u64>,
@@ -73,8 +105,11 @@ pub struct Trial {
     pub dispersion: f64,
     pub jain: f64,
     pub max_over_mean: f64,
+    pub cov: f64,
     pub p_value: Option<f64>,
     pub against_chance: Balanced,
+    /// Connections, weighted by their messages: as many as equal ones would scatter the same (Kish).
+    pub effective_n: Option<f64>,
     /// Context switches of the workers and, in `dealt`, of the acceptor.
     pub context_switches: u64,
     pub context_switches_per_accept: f64,
@@ -82,16 +117,24 @@ pub struct Trial {
     pub busy_share: Vec<f64>,
     /// `null` where nothing was sent.
     pub load: Option<LoadFigures>,
-    /// The raw reports, relative to this file.
+    pub conditions: Conditions,
+    /// Whether the second half of the measured time was like the first; `null` where it was too short to tell.
+    pub stationary: Option<bool>,
+    /// The client was punctual: its lag's p99 is at most 100 µs, or a tenth of the median service time.
+    pub clean: bool,
+    /// By name, those that have a meaning here.
+    pub figures: BTreeMap<String, f64>,
+    /// The raw reports and the interval log, relative to this file.
     pub server_report: String,
     pub client_report: String,
+    pub hlog: Option<String>,
 }
 
 /// The figures of a trial with load.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadFigures {
     pub messages: u64,
-    /// Messages that were due in the measured time, by the schedule that was drawn.
+    /// Messages that were due in the measured time, by the schedule that was drawn; 0 in closed loop.
     pub offered_per_s: f64,
     pub achieved_per_s: f64,
     /// Achieved < 98 % of offered: the percentiles measure the length of the run.
@@ -103,13 +146,85 @@ pub struct LoadFigures {
     pub send_lag_p99_ns: u64,
     /// CPU time of the server's workers over the messages that they read, warm-up included.
     pub cpu_ns_per_message: f64,
-    /// The whole distribution; in the file it is in the client's report.
-    #[serde(skip)]
+    /// The whole distributions: response, service, the client's own lateness. In the file they are in the
+    /// client's report.
+    #[serde(skip, default = "histogram")]
     pub latency: Histogram<u64>,
+    #[serde(skip, default = "histogram")]
+    pub service: Histogram<u64>,
+    #[serde(skip, default = "histogram")]
+    pub lag: Histogram<u64>,
+    #[serde(skip)]
+    pub client: ClientReport,
+}
+
+/// What else happened while a trial ran.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// How late an idle thread of the lab woke up that slept for 2 ms at a time.
+    pub hiccup_p99_ns: u64,
+    pub hiccup_max_ns: u64,
+    /// Of the CPU time of all cores: taken by the hypervisor, used by processes other than the lab's.
+    pub steal_percent: f64,
+    pub others_percent: f64,
+    /// Times that a core was taken away from a worker.
+    pub involuntary_switches: u64,
+    /// Of the whole machine: connections that met a full accept queue, SYNs that were dropped, sockets in
+    /// TIME_WAIT at the end.
+    pub listen_overflows: u64,
+    pub listen_drops: u64,
+    pub time_wait: u64,
+    /// CPU time of the measured client over the measured time; 1 is a whole core.
+    pub client_cpu_share: f64,
+}
+
+/// A mode against another in one figure, round by round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub scenario: String,
+    pub step: Option<f64>,
+    pub figure: String,
+    pub mode: String,
+    pub against: String,
+    pub pairs: usize,
+    /// `mode / against`.
+    pub ratio: Option<Ratio>,
+    pub p_value: Option<f64>,
+    /// Adjusted for all comparisons of this figure in this scenario.
+    pub p_holm: Option<f64>,
+    /// The baseline against itself.
+    pub noise: Option<Ratio>,
+    pub call: Call,
+}
+
+/// What a comparison comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Call {
+    Lower,
+    Higher,
+    NoDifferenceSeen,
+    TooFewRounds,
+}
+
+/// A scenario's claim, tested by this run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClaimResult {
+    pub scenario: String,
+    pub says: String,
+    pub figure: String,
+    pub of: String,
+    pub over: Option<String>,
+    pub value: Option<f64>,
+    pub at_least: Option<f64>,
+    pub at_most: Option<f64>,
+    /// `null` where there are no trials to tell.
+    pub holds: Option<bool>,
 }
 
 /// A quantile is only shown with at least so many samples beyond it.
-const SAMPLES_BEYOND_MIN: f64 = 10.0;
+pub const SAMPLES_BEYOND_MIN: f64 = 10.0;
 
 impl Results {
     pub const SCHEMA: &'static str = "evenkeel-lab/1";
@@ -122,11 +237,46 @@ impl Results {
             String::new()
         };
         let Machine { kernel, cpus, .. } = &self.machine;
-        let (workers, modes, rounds, seed) = (self.workers, self.modes.len(), self.rounds, self.seed);
+        let (modes, rounds, seed) = (self.modes.len(), self.rounds, self.seed);
+        let scenarios = match &self.scenarios[..] {
+            [one] => one.name.clone(),
+            several => format!("{} scenarios", several.len()),
+        };
         format!(
-            "echo, {workers} workers, {modes} modes × {rounds} rounds{part} · seed {seed} · kernel {kernel} · \
-             {cpus} cores"
+            "{scenarios}, {modes} modes × {rounds} rounds{part} · seed {seed} · kernel {kernel} · {cpus} cores"
         )
+    }
+
+    /// Whether this is a run of the very same trials as `other`, in the same order.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn is_same_plan(&self, other: &Self) -> Result<(), String> {
+        let names = |results: &Self| -> Vec<String> {
+            results.scenarios.iter().map(|scenario| scenario.name.clone()).collect()
+        };
+        let (here, there) = (names(self), names(other));
+        if here != there {
+            return Err(format!("its scenarios are {}, not {}", here.join(", "), there.join(", ")));
+        }
+        for (name, here, there) in [
+            ("version", self.version.clone(), other.version.clone()),
+            ("seed", self.seed.to_string(), other.seed.to_string()),
+            ("number of rounds", self.rounds.to_string(), other.rounds.to_string()),
+            ("number of cores", self.machine.cpus.to_string(), other.machine.cpus.to_string()),
+        ] {
+            if here != there {
+                return Err(format!("its {name} is {here}, not {there}"));
+            }
+        }
+        match self.scenarios.iter().zip(&other.scenarios).find(|(here, there)| here != there) {
+            Some((here, there)) if here.modes != there.modes => {
+                let (name, here, there) = (&here.name, here.modes.join(", "), there.modes.join(", "));
+                Err(format!("{name} has the modes {here}, not {there}"))
+            }
+            Some((here, _)) => Err(format!("{} had other parameters", here.name)),
+            None => Ok(()),
+        }
     }
 
     /// What a reader must know before he believes a figure: a word, and what it means here.
@@ -154,69 +304,32 @@ impl Results {
 }
 
 impl ScenarioNote {
-    pub fn of(scenario: &Scenario) -> Self {
-        Self { name: scenario.name, reveals: scenario.reveals, parameters: scenario.parameters() }
+    pub fn of(scenario: &Scenario, rounds: usize, cpus: usize) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            group: scenario.group.name().to_owned(),
+            reveals: scenario.reveals.clone(),
+            source: scenario.source.clone(),
+            parameters: scenario.parameters(),
+            heading: scenario.heading(),
+            has_load: scenario.has_load(),
+            modes: scenario.modes.iter().map(ToString::to_string).collect(),
+            figures: scenario.figures.clone(),
+            workers: scenario.server.workers,
+            rounds,
+            contended: scenario.is_contended(cpus),
+            sweep: scenario.sweep.as_ref().map(|sweep| sweep.values.clone()),
+            claims: scenario.claims.clone(),
+        }
     }
 }
 
 impl Trial {
-    /// What two reports say about a trial.
-    ///
-    /// # Errors
-    /// A sentence, where a report can't be read.
-    pub fn new(plan: &Plan, settings: &Settings, reports: &Reports) -> Result<Self, String> {
-        let server = Report::from_json(&reports.server)
-            .map_err(|error| format!("cannot read the server's report: {error}"))?;
-        let client: ClientReport = reports.client.parse()?;
-        let per_worker = client.per_worker(settings.workers);
-        let balance = Balance::of_counts(&per_worker);
-        let switches = server.totals.context_switches
-            + server.acceptor.as_ref().map_or(0, |acceptor| acceptor.context_switches);
-        let file =
-            format!("raw/{}-{}-r{}", plan.scenario.name, plan.mode.to_string().replace('/', "-"), plan.round);
-        Ok(Self {
-            scenario: plan.scenario.name,
-            mode: plan.mode.to_string(),
-            round: plan.round,
-            counts_agree: counts_agree(&per_worker, &server, &client),
-            per_worker,
-            per_worker_reported: server.balance.accepted.per_worker.clone(),
-            dispersion: balance.dispersion,
-            jain: balance.jain,
-            max_over_mean: balance.max_over_mean,
-            p_value: balance.by_chance.and_then(|chance| chance.p_value),
-            against_chance: balance.verdict.unwrap_or(Balanced::NoData),
-            context_switches: switches,
-            context_switches_per_accept: per(switches, server.totals.accepted),
-            busy_share: server
-                .workers
-                .iter()
-                .map(|worker| busy_share(worker.counts.busy_ns, server.duration_s))
-                .collect(),
-            load: match plan.scenario.load {
-                Load::ConnectOnly { .. } => None,
-                Load::Open { .. } => Some(LoadFigures::new(&server, &client)?),
-            },
-            server_report: format!("{file}.server.json"),
-            client_report: format!("{file}.client.json"),
-        })
-    }
-}
-
-impl LoadFigures {
-    fn new(server: &Report, client: &ClientReport) -> Result<Self, String> {
-        let latency = client.latency.decode()?;
-        Ok(Self {
-            messages: client.messages,
-            offered_per_s: client.offered_per_s.unwrap_or(0.0),
-            achieved_per_s: client.rate_per_s,
-            overloaded: client.fell_short.unwrap_or(false),
-            p50_ns: quantile(&latency, 0.5),
-            p99_ns: quantile(&latency, 0.99),
-            send_lag_p99_ns: client.send_lag.p99,
-            cpu_ns_per_message: per(server.totals.cpu_ns, server.totals.messages),
-            latency,
-        })
+    /// Which one it is, for sentences about it.
+    pub fn name(&self) -> String {
+        let step = self.step.map(|step| format!(" at {step}")).unwrap_or_default();
+        let twin = if self.twin { " (A/A twin)" } else { "" };
+        format!("{} {}{twin}{step} round {}", self.scenario, self.mode, self.round + 1)
     }
 }
 
@@ -225,55 +338,10 @@ pub fn quantile(histogram: &Histogram<u64>, q: f64) -> Option<u64> {
     (histogram.len() as f64 * (1.0 - q) >= SAMPLES_BEYOND_MIN).then(|| histogram.value_at_quantile(q))
 }
 
-/// What the clients saw is what the server counted, and nothing was lost between accept and close.
-fn counts_agree(per_worker: &[u64], server: &Report, client: &ClientReport) -> bool {
-    let totals = &server.totals;
-    per_worker == server.balance.accepted.per_worker
-        && totals.accepted == per_worker.iter().sum::<u64>()
-        && totals.accepted == client.connections
-        && totals.accepted == totals.closed + totals.active
-}
-
-fn per(amount: u64, count: u64) -> f64 {
-    if count == 0 { 0.0 } else { amount as f64 / count as f64 }
-}
-
-fn busy_share(busy_ns: u64, duration_s: f64) -> f64 {
-    if duration_s > 0.0 { (busy_ns as f64 / (duration_s * 1e9) * 1e4).round() / 1e4 } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn server(per_worker: [u64; 2], closed: u64) -> Report {
-        let accepted: u64 = per_worker.iter().sum();
-        let text = format!(
-            r#"{{"schema":"evenkeel-report/1","duration_s":2.0,"acceptor":null,
-                "workers":[{{"busy_ns":1000000000}},{{"busy_ns":0}}],
-                "balance":{{"accepted":{{"per_worker":{per_worker:?}}}}},
-                "totals":{{"accepted":{accepted},"closed":{closed},"active":0,"messages":0,
-                           "context_switches":20,"cpu_ns":0}}}}"#
-        );
-        Report::from_json(&text).unwrap()
-    }
-
-    fn client(connections: u64) -> ClientReport {
-        let text = format!(
-            r#"{{"messages":0,"connections":{connections},"rate_per_s":0.0,
-                "latency":{{}},"send_lag":{{}},"by_worker":[]}}"#
-        );
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn counts_must_agree_worker_by_worker() {
-        assert!(counts_agree(&[6, 4], &server([6, 4], 10), &client(10)));
-        assert!(!counts_agree(&[4, 6], &server([6, 4], 10), &client(10)), "swapped workers");
-        assert!(!counts_agree(&[6, 4, 0], &server([6, 4], 10), &client(10)), "a worker too many");
-        assert!(!counts_agree(&[6, 4], &server([6, 4], 9), &client(10)), "a session that never ended");
-        assert!(!counts_agree(&[6, 4], &server([6, 4], 10), &client(11)), "a connection nobody accepted");
-    }
+    use crate::fixture;
 
     #[test]
     fn a_quantile_needs_ten_samples_beyond_it() {
@@ -285,7 +353,15 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_no_time_is_none() {
-        assert_eq!((busy_share(5, 0.0), busy_share(1_000_000_000, 2.0), per(3, 0)), (0.0, 0.5, 0.0));
+    fn what_is_written_can_be_read_again() {
+        let results = fixture::results();
+        let text = serde_json::to_string(&results).unwrap();
+        let again: Results = serde_json::from_str(&text).unwrap();
+        assert!(serde_json::to_string(&again).unwrap() == text, "{text}");
+    }
+
+    #[test]
+    fn calls_are_written_in_words() {
+        assert_eq!(serde_json::to_string(&Call::NoDifferenceSeen).unwrap(), "\"no-difference-seen\"");
     }
 }

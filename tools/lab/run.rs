@@ -1,160 +1,205 @@
 //! A run: plan the trials, run them one by one, keep each, then say what they show.
 
 use std::{
+    collections::HashSet,
     io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use evenkeel::measure::report::date::rfc3339;
 
 use super::{
-    cli::{self, Quick},
+    claims, cli, comparison,
     interrupts::Interrupts,
-    machine::{Disturbances, Machine},
+    machine::{Counters, Machine},
     mode::Mode,
-    page,
-    progress::Progress,
-    results::{Results, ScenarioNote, Trial},
-    scenario::{self, Settings},
+    observe, page,
+    progress::{self, Progress},
+    results::{Results, ScenarioNote},
+    scenario::Part,
     schedule,
     store::Store,
     table::{self, Style},
-    trial::{self, Failure, Plan, Reports},
+    trial::{self, Failure, Observed, Plan},
     verdict,
 };
 
-/// The client of each trial has one thread.
-const CLIENT_THREADS: usize = 1;
+/// What is to be run.
+#[derive(Debug)]
+pub struct Request {
+    /// As it was typed.
+    pub command: String,
+    pub suite: String,
+    pub parts: Vec<Part>,
+    pub seed: u64,
+    pub out: Option<PathBuf>,
+    /// Go on with what is in `out`.
+    pub resume: bool,
+    /// Say beforehand how long it will take.
+    pub announce: bool,
+}
 
-/// Runs `quick` and prints what it found.
-pub fn quick(quick: &Quick, command: String) -> ExitCode {
+/// Runs it and prints what was found.
+pub fn run(request: Request) -> ExitCode {
     // Before any other thread starts: the signals are to be blocked in all of them.
     let interrupts = match Interrupts::install() {
         Ok(interrupts) => interrupts,
-        Err(message) => return failure(&message),
+        Err(message) => return cli::failure(&message),
     };
-    let mut run = match Run::new(quick, command) {
+    let announce = request.announce;
+    let mut run = match Run::new(request) {
         Ok(run) => run,
-        Err(message) => {
-            eprintln!("evenkeel-lab: {message}");
-            return ExitCode::from(2);
-        }
+        Err(message) => return cli::refusal(&message),
     };
+    if announce {
+        run.announce();
+    }
     match run.trials(&interrupts).and_then(|()| run.conclude().map_err(Failure::Failed)) {
-        Ok(()) => run.tell(),
+        Ok(()) => tell(&run.results, &run.store),
         Err(why) => run.give_up(&why, interrupts.status()),
     }
+}
+
+/// Concludes again from a folder that a run has left behind.
+pub fn show(dir: PathBuf) -> ExitCode {
+    let shown = Store::open(dir).and_then(|(store, mut results)| {
+        conclude(&mut results, &store)?;
+        Ok((store, results))
+    });
+    match shown {
+        Ok((store, results)) => tell(&results, &store),
+        Err(message) => cli::refusal(&message),
+    }
+}
+
+/// Prints table, sentences and where all of it is. Fails if the counts disagree.
+pub fn tell(results: &Results, store: &Store) -> ExitCode {
+    let style = if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Style::Coloured
+    } else {
+        Style::Plain
+    };
+    let agreement = verdict::agreement(results);
+    let told = cli::print(&text(results, store, style, agreement.as_deref().ok()));
+    match agreement {
+        Ok(_) => told,
+        Err(warning) => cli::failure(&warning),
+    }
+}
+
+fn text(results: &Results, store: &Store, style: Style, agreement: Option<&str>) -> String {
+    let sentences = results.verdicts.iter().map(|verdict| verdict.text.as_str()).chain(agreement);
+    let sentences: Vec<_> = sentences.map(|text| table::wrap(text, "• ", "  ")).collect();
+    let warnings = results.warnings();
+    let warnings: Vec<_> = warnings.iter().map(|(word, what)| format!("{word}: {what}\n")).collect();
+    format!(
+        "{}\n{}\n{}\n{}\n{}\n{}\n",
+        results.headline(),
+        warnings.concat(),
+        table::render(results, style),
+        table::legend(results),
+        sentences.concat(),
+        store.dir().display()
+    )
+}
+
+/// Draws the conclusions from the trials that there are, and writes them.
+///
+/// # Errors
+/// A sentence, where they can't be written.
+pub fn conclude(results: &mut Results, store: &Store) -> Result<(), String> {
+    results.interrupted = results.trials.len() < results.trials_planned;
+    results.comparisons = comparison::all(results);
+    results.claims = claims::all(results);
+    results.verdicts = verdict::all(results);
+    store.save_results(results)?;
+    store.write("report.html", &page::render(results))
 }
 
 /// One run and where it is kept.
 struct Run {
     store: Store,
-    settings: Settings,
+    /// Trials that are still to be run.
     plans: Vec<Plan>,
     results: Results,
-    before: Disturbances,
+    before: Counters,
+    started: Instant,
+    /// How long the run had taken when it was resumed.
+    taken_s: f64,
 }
 
 impl Run {
-    fn new(quick: &Quick, command: String) -> Result<Self, String> {
-        let started = rfc3339(SystemTime::now());
-        let store = Store::create(quick.out.clone().unwrap_or_else(|| default_dir(&started)))?;
-        let settings = Settings { workers: Settings::WORKERS, phase: quick.phase_duration };
-        let modes = if quick.modes.is_empty() { Mode::quick() } else { quick.modes.clone() };
-        let plans = schedule::plan(&modes, quick.trials, quick.seed);
+    fn new(request: Request) -> Result<Self, String> {
         let machine = Machine::read();
-        let results = Results {
-            schema: Results::SCHEMA,
-            version: env!("CARGO_PKG_VERSION"),
-            started,
-            command,
-            seed: quick.seed,
-            contended: settings.workers + CLIENT_THREADS > machine.cpus,
-            machine,
-            workers: settings.workers,
-            rounds: quick.trials,
-            phase_ms: u64::try_from(settings.phase.as_millis()).unwrap_or(u64::MAX),
-            scenarios: scenario::ALL.iter().map(|scenario| ScenarioNote::of(scenario)).collect(),
-            modes: modes.iter().map(Mode::to_string).collect(),
-            trials_planned: plans.len(),
-            interrupted: true,
-            trials: Vec::new(),
-            verdicts: Vec::new(),
+        let mut plans = schedule::plan(&request.parts, machine.cpus, request.seed);
+        let fresh = fresh(&request, machine, plans.len());
+        let dir = request.out.unwrap_or_else(|| default_dir(&fresh.started));
+        let (store, results) = if request.resume {
+            let (store, kept) = Store::open(dir)?;
+            kept.is_same_plan(&fresh).map_err(|why| {
+                format!(
+                    "{} holds another plan, that of `{}`: {why}; give that command again, or another folder",
+                    store.dir().display(),
+                    kept.command
+                )
+            })?;
+            let done: HashSet<usize> = kept.trials.iter().map(|trial| trial.order).collect();
+            plans.retain(|plan| !done.contains(&plan.order));
+            (store, kept)
+        } else {
+            (Store::create(dir)?, fresh)
         };
-        Ok(Self { store, settings, plans, results, before: Disturbances::read() })
+        let taken_s = results.trials.iter().map(|trial| trial.at_s).fold(0.0, f64::max);
+        Ok(Self { store, plans, results, before: Counters::read(), started: Instant::now(), taken_s })
+    }
+
+    fn announce(&self) {
+        let (trials, time) = (self.plans.len(), progress::show(progress::estimate(&self.plans)));
+        let dir = self.store.dir().display();
+        eprintln!("evenkeel-lab: {trials} trials, about {time}; Ctrl-C keeps what is finished in {dir}");
     }
 
     /// Runs every trial; each is on disk before the next begins.
     fn trials(&mut self, interrupts: &Interrupts) -> Result<(), Failure> {
         let plans = std::mem::take(&mut self.plans);
-        let progress = Progress::new(plans.len());
-        let ran = plans.iter().try_for_each(|plan| {
-            progress.begin(plan);
-            let ran = trial::run(plan, &self.settings, interrupts)
-                .and_then(|reports| self.keep(plan, &reports).map_err(Failure::Failed));
-            if ran.is_ok() {
-                progress.done();
-            }
-            ran.map_err(|why| at(plan, why))
+        let mut progress = Progress::new(&plans);
+        let ran = plans.iter().enumerate().try_for_each(|(index, plan)| {
+            progress.begin(index, plan);
+            self.trial(plan, interrupts).map_err(|why| at(plan, why))?;
+            progress.done(plan);
+            Ok(())
         });
         progress.clear();
         ran
     }
 
-    fn keep(&mut self, plan: &Plan, reports: &Reports) -> Result<(), String> {
-        let trial = Trial::new(plan, &self.settings, reports)?;
-        self.store.save_reports(&trial, reports)?;
+    fn trial(&mut self, plan: &Plan, interrupts: &Interrupts) -> Result<(), Failure> {
+        let at_s = self.taken_s + self.started.elapsed().as_secs_f64();
+        let hlog = self.store.hlog_in_progress();
+        let (reports, conditions) = trial::run(plan, Some(&hlog), interrupts)?;
+        let observed = Observed { reports, conditions, at_s, hlog: hlog.exists() };
+        self.keep(plan, &observed).map_err(Failure::Failed)
+    }
+
+    fn keep(&mut self, plan: &Plan, observed: &Observed) -> Result<(), String> {
+        let trial = observe::trial(plan, observed)?;
+        self.store.save_reports(&trial, &observed.reports)?;
         self.results.trials.push(trial);
+        self.store.save_curve(&self.results, plan)?;
         self.store.save_results(&self.results)
     }
 
-    /// Draws the conclusions from the trials that there are, and writes them.
     fn conclude(&mut self) -> Result<(), String> {
-        self.results.machine.note_disturbances(&self.before);
-        self.results.interrupted = self.results.trials.len() < self.results.trials_planned;
-        self.results.verdicts = verdict::all(&self.results);
-        self.store.save_results(&self.results)?;
-        self.store.write("report.html", &page::render(&self.results))
-    }
-
-    /// Prints table, sentences and where all of it is. Fails if the counts disagree.
-    fn tell(&self) -> ExitCode {
-        let style = if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-            Style::Coloured
-        } else {
-            Style::Plain
-        };
-        let agreement = verdict::agreement(&self.results);
-        let told = cli::print(&self.text(style, agreement.as_deref().ok()));
-        match agreement {
-            Ok(_) => told,
-            Err(warning) => failure(&warning),
-        }
-    }
-
-    fn text(&self, style: Style, agreement: Option<&str>) -> String {
-        let results = &self.results;
-        let sentences = results.verdicts.iter().map(|verdict| verdict.text.as_str()).chain(agreement);
-        let sentences: Vec<_> = sentences.map(|text| table::wrap(text, "• ", "  ")).collect();
-        let warnings = results.warnings();
-        let warnings: Vec<_> = warnings.iter().map(|(word, what)| format!("{word}: {what}\n")).collect();
-        format!(
-            "{}\n{}\n{}\n{}\n{}\n{}\n",
-            results.headline(),
-            warnings.concat(),
-            table::render(results, style),
-            table::legend(results),
-            sentences.concat(),
-            self.store.dir().display()
-        )
+        self.results.machine.note(&self.before);
+        conclude(&mut self.results, &self.store)
     }
 
     /// A run that ended early: what was finished is kept and concluded from.
     fn give_up(&mut self, why: &Failure, signal: Option<u8>) -> ExitCode {
         let kept = format!(
-            "{} of {} trials are kept in {}",
+            "{} of {} trials are kept in {}; --resume goes on",
             self.results.trials.len(),
             self.results.trials_planned,
             self.store.dir().display()
@@ -172,6 +217,45 @@ impl Run {
     }
 }
 
+/// The results of a run that has not begun.
+fn fresh(request: &Request, machine: Machine, trials_planned: usize) -> Results {
+    let parts = &request.parts;
+    let note = |part: &Part| ScenarioNote::of(&part.scenario, part.rounds, machine.cpus);
+    let phase = parts.iter().find_map(|part| part.scenario.client.duration).unwrap_or_default();
+    Results {
+        schema: Results::SCHEMA.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started: rfc3339(SystemTime::now()),
+        command: request.command.clone(),
+        suite: request.suite.clone(),
+        seed: request.seed,
+        contended: parts.iter().any(|part| part.scenario.is_contended(machine.cpus)),
+        workers: parts.iter().map(|part| part.scenario.server.workers).max().unwrap_or(0),
+        rounds: parts.iter().map(|part| part.rounds).max().unwrap_or(0),
+        phase_ms: u64::try_from(phase.as_millis()).unwrap_or(u64::MAX),
+        scenarios: parts.iter().map(note).collect(),
+        modes: modes(parts),
+        trials_planned,
+        interrupted: true,
+        trials: Vec::new(),
+        comparisons: Vec::new(),
+        claims: Vec::new(),
+        verdicts: Vec::new(),
+        machine,
+    }
+}
+
+/// The modes of all scenarios, each once, in their order.
+fn modes(parts: &[Part]) -> Vec<String> {
+    let mut modes = Vec::new();
+    for mode in parts.iter().flat_map(|part| &part.scenario.modes).map(Mode::to_string) {
+        if !modes.contains(&mode) {
+            modes.push(mode);
+        }
+    }
+    modes
+}
+
 /// `./lab-results/2026-01-02T03-04-05`: sorts by time, and no colon, which shells and URLs dislike.
 fn default_dir(started: &str) -> PathBuf {
     let time = started.split('.').next().unwrap_or(started).replace(':', "-");
@@ -180,17 +264,7 @@ fn default_dir(started: &str) -> PathBuf {
 
 fn at(plan: &Plan, why: Failure) -> Failure {
     match why {
-        Failure::Failed(message) => Failure::Failed(format!(
-            "{} {} round {}: {message}",
-            plan.scenario.name,
-            plan.mode,
-            plan.round + 1
-        )),
+        Failure::Failed(message) => Failure::Failed(format!("{}: {message}", plan.title())),
         Failure::Interrupted => Failure::Interrupted,
     }
-}
-
-fn failure(message: &str) -> ExitCode {
-    eprintln!("evenkeel-lab: {message}");
-    ExitCode::FAILURE
 }

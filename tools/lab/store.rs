@@ -5,8 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::results::{Results, Trial};
-use super::trial::Reports;
+use evenkeel::measure::hgrm;
+
+use super::{
+    observe,
+    results::{Results, Trial},
+    trial::{Plan, Reports},
+};
 
 /// Where results go: `results.json`, `report.html`, and `raw/` with the reports of each trial.
 #[derive(Debug)]
@@ -21,25 +26,87 @@ impl Store {
     /// A sentence that names the folder and what to do.
     pub fn create(dir: PathBuf) -> Result<Self, String> {
         if dir.join("results.json").exists() {
-            return Err(format!("{} already holds results; give another folder with --out", dir.display()));
+            return Err(format!(
+                "{} already holds results; give another folder with --out, or go on with --resume",
+                dir.display()
+            ));
         }
-        fs::create_dir_all(dir.join("raw")).map_err(|error| {
-            format!("cannot make {}: {error}; give another folder with --out", dir.display())
-        })?;
+        for part in ["raw", "hlog", "hgrm"] {
+            fs::create_dir_all(dir.join(part)).map_err(|error| {
+                format!("cannot make {}: {error}; give another folder with --out", dir.display())
+            })?;
+        }
         Ok(Self { dir })
+    }
+
+    /// Reads a folder that a run has left behind, the raw reports included.
+    ///
+    /// # Errors
+    /// A sentence that says which file is missing or makes no sense.
+    pub fn open(dir: PathBuf) -> Result<(Self, Results), String> {
+        let store = Self { dir };
+        let text = store.read("results.json")?;
+        let wrong = |why: String| format!("cannot read {}: {why}", store.dir.join("results.json").display());
+        let mut results: Results = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if results.schema != Results::SCHEMA {
+            return Err(wrong(format!("its schema is '{}', not '{}'", results.schema, Results::SCHEMA)));
+        }
+        for trial in &mut results.trials {
+            if let Some(load) = &mut trial.load {
+                let wrong =
+                    |why: String| format!("{}: {why}", store.dir.join(&trial.client_report).display());
+                let client = store.read(&trial.client_report)?.parse().map_err(wrong)?;
+                observe::fill(load, client).map_err(wrong)?;
+            }
+        }
+        Ok((store, results))
     }
 
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Keeps what both processes of a trial reported, byte by byte.
+    /// Keeps what the processes of a trial reported, byte by byte.
     ///
     /// # Errors
     /// A sentence with the path and the reason.
     pub fn save_reports(&self, trial: &Trial, reports: &Reports) -> Result<(), String> {
+        for (name, report) in &reports.beside {
+            let file = trial.client_report.replace(".client.json", &format!(".{name}.client.json"));
+            self.write(&file, report)?;
+        }
         self.write(&trial.server_report, &reports.server)?;
+        if let Some(hlog) = &trial.hlog {
+            let (from, to) = (self.hlog_in_progress(), self.dir.join(hlog));
+            fs::rename(&from, &to).map_err(|error| format!("cannot write {}: {error}", to.display()))?;
+        }
         self.write(&trial.client_report, &reports.client)
+    }
+
+    /// Where a client writes its interval log while a trial runs.
+    pub fn hlog_in_progress(&self) -> PathBuf {
+        self.dir.join("hlog/in-progress.new")
+    }
+
+    /// Writes the response times of a scenario's mode, all rounds merged, as HdrHistogram's plotters read them.
+    ///
+    /// # Errors
+    /// A sentence with the path and the reason.
+    pub fn save_curve(&self, results: &Results, plan: &Plan) -> Result<(), String> {
+        let mode = plan.mode.to_string();
+        let is_one = |trial: &&Trial| {
+            trial.scenario == plan.scenario.name
+                && trial.mode == mode
+                && !trial.twin
+                && trial.step == plan.step
+        };
+        let mut loads = results.trials.iter().filter(is_one).filter_map(|trial| trial.load.as_ref());
+        let Some(first) = loads.next() else { return Ok(()) };
+        let mut merged = first.latency.clone();
+        for load in loads {
+            merged.add(&load.latency).map_err(|error| format!("cannot merge two rounds: {error}"))?;
+        }
+        self.write(&format!("hgrm/{}.hgrm", plan.curve_name()), &hgrm::text(&merged))
     }
 
     /// Writes `results.json`.
@@ -61,5 +128,10 @@ impl Store {
         let fresh = path.with_extension("new");
         let replaced: io::Result<()> = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path));
         replaced.map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        let path = self.dir.join(name);
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
 }

@@ -16,7 +16,7 @@ pub struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// The rounds of `scenario` in the modes that `belongs` picks by name.
     pub fn of(results: &'a Results, scenario: &str, belongs: impl Fn(&str) -> bool) -> Self {
-        let picked = |trial: &&Trial| trial.scenario == scenario && belongs(&trial.mode);
+        let picked = |trial: &&Trial| trial.scenario == scenario && !trial.twin && belongs(&trial.mode);
         Self { trials: results.trials.iter().filter(picked).collect() }
     }
 
@@ -67,11 +67,6 @@ impl<'a> Summary<'a> {
             .filter(|load| load.overloaded)
             .map(|load| load.achieved_per_s / load.offered_per_s)
             .min_by(f64::total_cmp)
-    }
-
-    /// p99 of each round that has enough samples, in nanoseconds.
-    pub fn p99s_ns(&self) -> Vec<f64> {
-        self.loads().filter_map(|load| load.p99_ns.map(|p99_ns| p99_ns as f64)).collect()
     }
 
     /// CPU time per message, the mean over the rounds. `None` without messages.

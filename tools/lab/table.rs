@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use evenkeel::measure::balance::Verdict as Balanced;
 
 use super::{
-    results::Results,
-    scenario::{self, Load},
+    results::{Results, ScenarioNote},
     summary::Summary,
 };
 
@@ -47,11 +46,11 @@ enum Align {
 /// The table of a run.
 pub fn render(results: &Results, style: Style) -> String {
     let mut groups = vec![Group { heading: String::new(), columns: vec![names(results)] }];
-    groups.extend(scenario::ALL.iter().map(|scenario| match scenario.load {
-        Load::ConnectOnly { .. } => balance_group(results, scenario),
-        Load::Open { .. } => latency_group(results, scenario),
+    groups.extend(results.scenarios.iter().map(|scenario| match scenario.has_load {
+        false => balance_group(results, scenario),
+        true => latency_group(results, scenario),
     }));
-    groups.push(cost_group(results));
+    groups.extend(cost_group(results));
     lay_out(&groups, results.modes.len(), style)
 }
 
@@ -91,10 +90,10 @@ fn names(results: &Results) -> Column {
     Column { heading: "mode", align: Align::Left, cells: results.modes.clone() }
 }
 
-fn balance_group(results: &Results, scenario: &scenario::Scenario) -> Group {
-    let each = |cell: &dyn Fn(&Summary) -> Option<String>| per_mode(results, scenario.name, cell);
+fn balance_group(results: &Results, scenario: &ScenarioNote) -> Group {
+    let each = |cell: &dyn Fn(&Summary) -> Option<String>| per_mode(results, &scenario.name, cell);
     Group {
-        heading: format!("{} × {}", results.rounds, scenario.heading()),
+        heading: format!("{} × {}", scenario.rounds, scenario.heading),
         columns: vec![
             Column {
                 heading: "per worker",
@@ -120,24 +119,24 @@ fn balance_group(results: &Results, scenario: &scenario::Scenario) -> Group {
     }
 }
 
-fn latency_group(results: &Results, scenario: &scenario::Scenario) -> Group {
-    let cells = per_mode(results, scenario.name, &|summary| Some(latency(summary)));
+fn latency_group(results: &Results, scenario: &ScenarioNote) -> Group {
+    let cells = per_mode(results, &scenario.name, &|summary| Some(latency(summary)));
     Group {
-        heading: scenario.heading(),
+        heading: scenario.heading.clone(),
         columns: vec![Column { heading: "p50 ms  p99 ms", align: Align::Right, cells }],
     }
 }
 
 /// What a message costs, in the scenario with the most of them.
-fn cost_group(results: &Results) -> Group {
-    let busiest = scenario::ALL[scenario::ALL.len() - 1];
-    let cells = per_mode(results, busiest.name, &|summary| {
+fn cost_group(results: &Results) -> Option<Group> {
+    let busiest = results.scenarios.iter().rfind(|scenario| scenario.has_load)?;
+    let cells = per_mode(results, &busiest.name, &|summary| {
         Some(format!("{:.1}", summary.cpu_ns_per_message()? / 1e3))
     });
-    Group {
+    Some(Group {
         heading: "CPU µs".to_owned(),
         columns: vec![Column { heading: "/msg", align: Align::Right, cells }],
-    }
+    })
 }
 
 fn per_mode(results: &Results, scenario: &str, cell: &dyn Fn(&Summary) -> Option<String>) -> Vec<String> {

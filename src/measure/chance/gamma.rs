@@ -44,6 +44,21 @@ pub(super) fn gamma_q(a: f64, x: f64) -> f64 {
     (fraction * ln_front(a, x).exp()).clamp(0.0, 1.0)
 }
 
+/// The x below which a `share` of the distribution lies: P(a, x) = share, by bisection.
+pub(super) fn gamma_quantile(a: f64, share: f64) -> f64 {
+    let mut high = a + 1.0;
+    while gamma_p(a, high) < share {
+        high *= 2.0;
+    }
+    let mut low = 0.0;
+    // An f64 has 53 bits; the last few of them are noise anyway.
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if gamma_p(a, middle) < share { low = middle } else { high = middle }
+    }
+    high
+}
+
 /// The fraction needs some √a steps: 100 for a thousand workers.
 const GAMMA_STEPS_MAX: u32 = 10_000;
 
@@ -99,6 +114,13 @@ mod tests {
         assert!((gamma_q(1.0, 300.0) / (-300.0_f64).exp() - 1.0).abs() < 1e-12);
         assert_eq!((gamma_p(1.5, 0.0), gamma_q(1.5, 0.0)), (0.0, 1.0));
         assert!((gamma_p(512.0, 512.0) - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_quantile_is_where_the_share_lies_below() {
+        for (a, share) in [(0.5, 0.025), (1.5, 0.975), (15.0, 0.5), (500.0, 0.001)] {
+            assert!((gamma_p(a, gamma_quantile(a, share)) - share).abs() < 1e-12);
+        }
     }
 
     #[test]

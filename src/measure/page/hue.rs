@@ -26,6 +26,11 @@ impl Hue {
         Self::new(index, index + index / Self::COLOURS)
     }
 
+    /// The same colour with another dash.
+    pub fn dashed(self, dash: usize) -> Self {
+        Self::new(usize::from(self.colour), dash)
+    }
+
     /// The colour's class alone, for marks that aren't lines.
     pub fn colour(self) -> String {
         format!("c{}", self.colour)

@@ -10,6 +10,7 @@
 //! marks on the frame's [`Svg`](svg::Svg), then [`figure`] around each drawing and [`document`] around all.
 
 pub mod frame;
+pub mod heat;
 pub mod hue;
 pub mod scale;
 pub mod spectrum;

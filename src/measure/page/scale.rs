@@ -47,6 +47,17 @@ pub fn ticks_from_zero(high: f64, count: usize) -> Vec<f64> {
     (0..=steps).map(|index| index as f64 * step).collect()
 }
 
+/// Round values within a range, some `count` of them.
+pub fn ticks_between((low, high): (f64, f64), count: usize) -> Vec<f64> {
+    let length = high - low;
+    if !length.is_finite() || length <= 0.0 {
+        return vec![low];
+    }
+    let step = round_up(length / count.max(1) as f64);
+    let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+    (first..=last).map(|index| index as f64 * step).collect()
+}
+
 /// The next of 1, 2 and 5 times a power of ten.
 fn round_up(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
@@ -116,6 +127,9 @@ mod tests {
         assert_eq!(ticks_from_zero(17.0, 4).last(), Some(&20.0));
         assert_eq!(ticks_from_zero(0.0, 4), [0.0, 1.0]);
         assert_eq!(ticks_from_zero(f64::NAN, 4), [0.0, 1.0]);
+        assert_eq!(ticks_between((37.0, 241.0), 4), [100.0, 200.0]);
+        assert_eq!(ticks_between((0.0, 6.0), 4), [0.0, 2.0, 4.0, 6.0]);
+        assert_eq!(ticks_between((5.0, 5.0), 4), [5.0]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Points a decade of 1/(1−p).
-const STEPS_PER_DECADE: i32 = 16;
+const STEPS_PER_DECADE: i32 = 12;
 /// The rarest share that is ever drawn, 1 in 100,000.
 const TAIL_DECADES: i32 = 5;
 const SAMPLES_BEYOND_MIN: f64 = 10.0;
@@ -62,30 +62,54 @@ impl Axes {
         (high > 0.0).then(|| Self { rarest: rarest.max(10.0), domain_ms: decades((low.max(1e-4), high)) })
     }
 
-    /// Draws curves, before `others` in grey.
-    pub fn draw(&self, frame: &mut Frame, curves: &[Curve], others: &[&Points], of_what: &str) {
-        let x = Scale::logarithmic((1.0, self.rarest), frame.x_range());
-        let y = Scale::logarithmic(self.domain_ms, frame.y_range());
+    /// Draws the axes; `of_what` is what y shows, with its unit, ms.
+    pub fn draw(&self, frame: &mut Frame, of_what: &str) {
+        let (x, y) = self.scales(frame);
         frame.y_ticks(&decade_ticks(self.domain_ms), |ms| y.at(ms));
         let percentiles =
             [(1.0, "0"), (2.0, "50"), (10.0, "90"), (100.0, "99"), (1e3, "99.9"), (1e4, "99.99"), (1e5, "")];
-        for (rarity, text) in percentiles.into_iter().filter(|&(rarity, _)| rarity <= self.rarest * 1.001) {
-            frame.x_grid(x.at(rarity), text);
+        let shown = percentiles.into_iter().filter(|&(rarity, _)| rarity <= self.rarest * 1.001);
+        let mut lines = Vec::new();
+        for (rarity, text) in shown {
+            lines.push([(x.at(rarity), frame.top()), (x.at(rarity), frame.bottom())]);
+            frame.x_tick(x.at(rarity), text);
         }
-        let place =
-            |points: &Points| -> Vec<_> { points.iter().map(|&(r, ms)| (x.at(r), y.at(ms))).collect() };
-        for points in others {
-            frame.svg.path("other", &place(points), "");
+        frame.svg.lines("grid", &lines);
+        frame.titles("percentile", of_what);
+    }
+
+    /// Draws curves in grey, to compare with.
+    pub fn ghosts<'a>(&self, frame: &mut Frame, curves: impl IntoIterator<Item = &'a Points>) {
+        for points in curves {
+            let placed = self.placed(frame, points);
+            frame.svg.path("other", &placed, "");
         }
+    }
+
+    /// Draws curves with what lies around them.
+    pub fn curves(&self, frame: &mut Frame, curves: &[Curve]) {
         for Curve { hue, runs, .. } in curves {
             let (low, high) = envelope(runs);
-            frame.svg.ribbon(&format!("ribbon {}", hue.colour()), &place(&low), &place(&high), "");
+            let (low, high) = (self.placed(frame, &low), self.placed(frame, &high));
+            frame.svg.ribbon(&format!("ribbon {}", hue.colour()), &low, &high, "");
         }
         for Curve { name, hue, points, thin, .. } in curves {
             let width = if *thin { "thin" } else { "curve" };
-            frame.svg.path(&format!("{width} {hue}"), &place(points), name);
+            let placed = self.placed(frame, points);
+            frame.svg.path(&format!("{width} {hue}"), &placed, name);
         }
-        frame.titles("percentile", of_what);
+    }
+
+    fn scales(&self, frame: &Frame) -> (Scale, Scale) {
+        (
+            Scale::logarithmic((1.0, self.rarest), frame.x_range()),
+            Scale::logarithmic(self.domain_ms, frame.y_range()),
+        )
+    }
+
+    fn placed(&self, frame: &Frame, points: &Points) -> Vec<(f64, f64)> {
+        let (x, y) = self.scales(frame);
+        points.iter().map(|&(rarity, ms)| (x.at(rarity), y.at(ms))).collect()
     }
 }
 
@@ -138,7 +162,9 @@ mod tests {
             runs: vec![curve.clone(); 2],
             thin: false,
         };
-        axes.draw(&mut frame, &[drawn], &[&curve], "response time, ms");
+        axes.draw(&mut frame, "response time, ms");
+        axes.ghosts(&mut frame, [&curve]);
+        axes.curves(&mut frame, &[drawn]);
         let svg = frame.svg.finish();
         for part in [
             "class=\"other\"",

@@ -44,6 +44,14 @@ impl Svg {
         self.shape("line", class, &format!("x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\""), "");
     }
 
+    /// Straight lines, all of one class, in one element.
+    pub fn lines(&mut self, class: &str, lines: &[[(f64, f64); 2]]) {
+        if !lines.is_empty() {
+            let data: String = lines.iter().map(|ends| steps(ends)).collect();
+            self.shape("path", class, &format!("d=\"{data}\""), "");
+        }
+    }
+
     /// A circle.
     pub fn circle(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
         let [x, y, radius] = [x, y, radius].map(number);
@@ -54,6 +62,12 @@ impl Svg {
     pub fn diamond(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
         let corners = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)];
         self.shape("path", class, &format!("d=\"{}z\"", steps(&corners)), tip);
+    }
+
+    /// Two strokes that cross: a third mark.
+    pub fn cross(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
+        let stroke = |rise: f64| steps(&[(x - radius, y - rise), (x + radius, y + rise)]);
+        self.shape("path", class, &format!("d=\"{}{}\"", stroke(radius), stroke(-radius)), tip);
     }
 
     /// A line through points; nothing for fewer than two.
@@ -71,6 +85,21 @@ impl Svg {
         }
     }
 
+    /// Begins what can be drawn again under this name; [`end`](Self::end) ends it.
+    pub fn begin(&mut self, id: &str) {
+        let _ = write!(self.body, "<g id=\"{}\">", escape(id));
+    }
+
+    /// Ends what was begun last.
+    pub fn end(&mut self) {
+        self.body += "</g>";
+    }
+
+    /// What was drawn under a name, here or in another drawing of the page.
+    pub fn again(&mut self, id: &str) {
+        let _ = write!(self.body, "<use href=\"#{}\"/>", escape(id));
+    }
+
     /// Dots without tips, all of one class: one element, however many there are.
     pub fn dots(&mut self, class: &str, points: &[(f64, f64)]) {
         if !points.is_empty() {
@@ -80,10 +109,20 @@ impl Svg {
         }
     }
 
-    /// A path whose data the caller wrote.
-    pub fn data(&mut self, class: &str, data: &str, tip: &str) {
+    /// Upright strokes from `bottom`: where each stands, and how far it goes (less than nothing is up).
+    pub fn strokes(&mut self, class: &str, bottom: f64, strokes: &[(f64, f64)], width: f64) {
+        if !strokes.is_empty() {
+            let stroke =
+                |&(x, rise): &(f64, f64)| format!("M{} {}v{}", number(x), number(bottom), number(rise));
+            let data: String = strokes.iter().map(stroke).collect();
+            self.shape("path", class, &format!("stroke-width=\"{}\" d=\"{data}\"", number(width)), "");
+        }
+    }
+
+    /// A path whose data the caller wrote, in units that `place`, a transformation, puts in their place.
+    pub fn placed(&mut self, class: &str, place: &str, data: &str) {
         if !data.is_empty() {
-            self.shape("path", class, &format!("d=\"{data}\""), tip);
+            self.shape("path", class, &format!("transform=\"{place}\" d=\"{data}\""), "");
         }
     }
 
@@ -91,13 +130,13 @@ impl Svg {
     pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
-            Anchor::Middle => " text-anchor=\"middle\"",
-            Anchor::End => " text-anchor=\"end\"",
+            Anchor::Middle => " m",
+            Anchor::End => " e",
         };
         // Writing to a string cannot fail, here and below.
         let _ = write!(
             self.body,
-            "<text class=\"{class}\" x=\"{}\" y=\"{}\"{anchor}>{}</text>",
+            "<text class=\"{class}{anchor}\" x=\"{}\" y=\"{}\">{}</text>",
             number(x),
             number(y),
             escape(text)
@@ -109,11 +148,11 @@ impl Svg {
         let Self { width, height, title, description, body } = self;
         let description =
             if description.is_empty() { description } else { format!("<desc>{description}</desc>") };
-        // Half as large again at most: its text would shout beside the page's.
+        // Not much larger: its text would shout beside the page's.
         format!(
             "<svg viewBox=\"0 0 {width:.0} {height:.0}\" style=\"max-width:{:.0}px\" role=\"img\">\
              <title>{title}</title>{description}{body}</svg>",
-            width * 1.5
+            width * 1.4
         )
     }
 
@@ -135,20 +174,36 @@ pub fn escape(text: &str) -> String {
 /// The data of a path through points: the first place, then steps.
 fn steps(points: &[(f64, f64)]) -> String {
     let mut data = String::new();
-    let mut last = (0, 0);
-    for (index, &(x, y)) in points.iter().enumerate() {
-        let (x, y) = (tenths(x), tenths(y));
-        let (dx, dy) = (x - last.0, y - last.1);
-        match (index, dx, dy) {
+    let corners = corners(points);
+    for (index, &(x, y)) in corners.iter().enumerate() {
+        let (from_x, from_y) = corners[index.saturating_sub(1)];
+        match (index, x - from_x, y - from_y) {
             (0, ..) => data += &format!("M{}{}", text_of(x), beside(y)),
-            (_, 0, 0) => {}
             (_, dx, 0) => data += &format!("h{}", text_of(dx)),
             (_, 0, dy) => data += &format!("v{}", text_of(dy)),
             (_, dx, dy) => data += &format!("l{}{}", text_of(dx), beside(dy)),
         }
-        last = (x, y);
     }
     data
+}
+
+/// The points in tenths, without those in the middle of a straight line.
+fn corners(points: &[(f64, f64)]) -> Vec<(i64, i64)> {
+    let mut corners: Vec<(i64, i64)> = Vec::with_capacity(points.len());
+    for &(x, y) in points {
+        let next = (tenths(x), tenths(y));
+        if let [.., one, two] = corners[..] {
+            let (step, more) = ((two.0 - one.0, two.1 - one.1), (next.0 - two.0, next.1 - two.1));
+            let is_straight = step.0 * more.1 == step.1 * more.0 && step.0 * more.0 + step.1 * more.1 >= 0;
+            if is_straight {
+                corners.pop();
+            }
+        }
+        if corners.last() != Some(&next) || corners.is_empty() {
+            corners.push(next);
+        }
+    }
+    corners
 }
 
 fn number(value: f64) -> String {
@@ -192,7 +247,7 @@ mod tests {
         svg.text("tick", (5.0, 6.0), Anchor::End, "<10");
         assert_eq!(
             svg.finish(),
-            "<svg viewBox=\"0 0 100 50\" style=\"max-width:150px\" role=\"img\">\
+            "<svg viewBox=\"0 0 100 50\" style=\"max-width:140px\" role=\"img\">\
              <title>a &lt;chart&gt;</title><desc>what it shows</desc>\
              <rect class=\"bar\" x=\"1\" y=\"2\" width=\"3.3\" height=\"4\"><title>5 &amp; more</title></rect>\
              <line class=\"axis\" x1=\"0\" y1=\"0\" x2=\"10\" y2=\"0\"/>\
@@ -200,7 +255,7 @@ mod tests {
              <path class=\"ribbon\" d=\"M0 0h1v1h-1z\"/>\
              <circle class=\"dot\" cx=\"1\" cy=\"1\" r=\"2\"/>\
              <path class=\"dots\" d=\"M1 1h0M2 2.5h0\"/>\
-             <text class=\"tick\" x=\"5\" y=\"6\" text-anchor=\"end\">&lt;10</text></svg>"
+             <text class=\"tick e\" x=\"5\" y=\"6\">&lt;10</text></svg>"
         );
     }
 
@@ -213,13 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn a_straight_line_is_one_step() {
+        assert_eq!(steps(&[(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 1.0), (2.0, 0.0)]), "M0 0h2v1v-1");
+        assert_eq!(steps(&[(1.0, 1.0), (1.0, 1.0)]), "M1 1");
+    }
+
+    #[test]
+    fn what_has_a_name_can_be_drawn_again() {
+        let mut svg = Svg::new((1.0, 1.0), "", "");
+        svg.begin("a");
+        svg.dots("dots", &[(0.0, 0.0)]);
+        svg.end();
+        svg.again("a");
+        assert!(
+            svg.finish().contains("<g id=\"a\"><path class=\"dots\" d=\"M0 0h0\"/></g><use href=\"#a\"/>")
+        );
+    }
+
+    #[test]
     fn steps_add_up_to_where_the_points_are() {
-        let points: Vec<_> = (0..100).map(|i| (f64::from(i) / 3.0, 0.0)).collect();
-        let end: f64 = steps(&points)["M0 0".len()..]
-            .split('h')
-            .filter(|step| !step.is_empty())
-            .map(|step| step.parse::<f64>().unwrap())
-            .sum();
+        let points: Vec<_> = (0..100).map(|i| (f64::from(i) / 3.0, f64::from(i % 2))).collect();
+        let data = steps(&points).replace('-', " -");
+        let step = |step: &str| step.split(' ').next()?.parse::<f64>().ok();
+        let end: f64 = data["M0 0l".len()..].split('l').filter_map(step).sum();
         assert!((end - 33.0).abs() < 1e-6, "rounding doesn't pile up: {end}");
     }
 }

@@ -1,134 +1,83 @@
-//! The percentile spectrum, a panel an accept mode: how long the slowest 1 in 2, 10, 100, 1000 waited.
-//!
-//! x is 1/(1−p) on a logarithmic axis, so that the tail gets as much room as the rest; y is logarithmic too.
-//! The other modes stand behind in grey: the eye compares without a legend for ten lines. Beyond the last
-//! quantile with ten samples a curve would only show the luck of a few messages: it ends there.
+//! How long messages wait: the percentile spectrum, a panel a column, all others in grey behind it.
 
-use hdrhistogram::Histogram;
+use evenkeel::measure::page::{
+    frame::{Frame, PANEL},
+    spectrum::{Axes, Curve, Points, points},
+};
 
 use super::{
-    Panel,
-    bars::accept,
-    frame::{Frame, PANEL},
-    svg::{Scale, decade_ticks, decades},
+    Detail,
+    html::{badge, figure, row},
+    view::{Column, Series, View, runs},
 };
-use crate::{results::Results, summary::Summary};
+use crate::table::millis;
 
-/// Points a decade of 1/(1−p).
-const STEPS_PER_DECADE: i32 = 24;
-/// The rarest share that is ever drawn, 1 in 100,000.
-const TAIL_DECADES: i32 = 5;
-const SAMPLES_BEYOND_MIN: f64 = 10.0;
-
-/// The spectra of one scenario: one curve a mode, on one pair of axes.
-#[derive(Debug)]
-pub struct Spectra {
-    heading: String,
-    curves: Vec<Curve>,
-    rarest: f64,
-    domain_ms: (f64, f64),
+/// `None` where nothing was measured.
+pub fn panels(view: &View) -> Option<String> {
+    let curves: Vec<Vec<Curve>> = view
+        .columns
+        .iter()
+        .map(|column| column.series.iter().flat_map(|series| curves(series, view.detail)).collect())
+        .collect();
+    let axes = Axes::around(curves.iter().flatten().map(|curve| &curve.points))?;
+    let all: Vec<&Points> =
+        curves.iter().flatten().filter(|curve| !curve.thin).map(|curve| &curve.points).collect();
+    let ghosts = format!("{}-spectra", view.note.name);
+    let own = view.columns.iter().zip(&curves).filter(|(_, own)| !own.is_empty());
+    let panels = own.enumerate().map(|(at, (column, own))| {
+        let title = format!("Response time by percentile in {}", column.name);
+        let mut frame = Frame::new(PANEL, &title, &note(column));
+        axes.draw(&mut frame, "response time, ms");
+        if at == 0 {
+            frame.svg.begin(&ghosts);
+            axes.ghosts(&mut frame, all.iter().copied());
+            frame.svg.end();
+        } else {
+            frame.svg.again(&ghosts);
+        }
+        axes.curves(&mut frame, own);
+        let overloaded = column.series.iter().any(|series| series.overload().is_some());
+        let badges = if overloaded { badge("OVERLOADED", "alarm") } else { String::new() };
+        figure(&column.name, &badges, &note(column), &frame.svg.finish())
+    });
+    let dashes = view.columns.iter().any(|column| column.series.len() > 1);
+    let note = format!(
+        "All rounds merged; shaded: from the lowest to the highest round. Thick: response time, from the moment when \
+         a message was due; thin: service time, from the moment when it was sent. {}Grey: the other modes. A curve \
+         ends where fewer than ten samples lie beyond.",
+        if dashes { "Solid: the first mode named; dashed: the second. " } else { "" }
+    );
+    row("Who waits: percentiles of the response time", &note, panels)
 }
 
-#[derive(Debug)]
-struct Curve {
-    mode: String,
-    overloaded: bool,
-    /// (1/(1−p), milliseconds)
-    points: Vec<(f64, f64)>,
+/// `level: p50 0.91, p99 12.3 ms`, a mode a part.
+fn note(column: &Column) -> String {
+    let of = |series: &Series| {
+        let name = if column.series.len() > 1 { format!("{}: ", series.short) } else { String::new() };
+        match series.overload() {
+            Some(share) => format!("{name}{:.0} % of the load answered", share * 100.0),
+            None => format!(
+                "{name}p50 {}, p99 {} ms",
+                millis(series.quantile_ns(0.5)),
+                millis(series.quantile_ns(0.99))
+            ),
+        }
+    };
+    column.series.iter().map(of).collect::<Vec<_>>().join(" · ")
 }
 
-impl Spectra {
-    /// `None` where nothing was measured.
-    pub fn new(results: &Results, scenario: &str, heading: String) -> Option<Self> {
-        let curve = |mode: &String| {
-            let summary = Summary::of(results, scenario, |name| name == mode);
-            let points = points(&summary.latency()?);
-            Some(Curve { mode: mode.clone(), overloaded: summary.overload().is_some(), points })
-        };
-        let curves: Vec<Curve> =
-            results.modes.iter().filter_map(curve).filter(|c| c.points.len() > 1).collect();
-        let all = || curves.iter().flat_map(|curve| &curve.points);
-        let range = |low: f64, high: f64, value: f64| (low.min(value), high.max(value));
-        let (low, high) = all().fold((f64::INFINITY, 0.0), |(low, high), &(_, ms)| range(low, high, ms));
-        let rarest = all().fold(10.0, |rarest: f64, &(rarity, _)| rarest.max(rarity));
-        (high > 0.0).then(|| Self { heading, rarest, domain_ms: decades((low.max(1e-4), high)), curves })
-    }
-
-    /// The panel of one accept mode: level solid, edge dashed.
-    pub fn panel(&self, of: &str) -> Option<Panel> {
-        let (own, others): (Vec<&Curve>, Vec<_>) =
-            self.curves.iter().partition(|curve| accept(&curve.mode) == of);
-        if own.is_empty() {
-            return None;
-        }
-        let label = format!("Latency spectrum of {of} at {}", self.heading);
-        let mut frame = Frame::new(&label, PANEL);
-        let x = Scale::logarithmic((1.0, self.rarest), frame.x_range());
-        let y = Scale::logarithmic(self.domain_ms, frame.y_range());
-        for ms in decade_ticks(self.domain_ms) {
-            frame.y_tick(y.at(ms), &format!("{ms}"), "grid");
-        }
-        for (rarity, text) in
-            [(1.0, "0"), (2.0, "50"), (10.0, "90"), (100.0, "99"), (1e3, "99.9"), (1e4, "99.99")]
-        {
-            if rarity <= self.rarest {
-                frame.x_grid(x.at(rarity), text);
-            }
-        }
-        let place =
-            |curve: &Curve| -> Vec<_> { curve.points.iter().map(|&(r, ms)| (x.at(r), y.at(ms))).collect() };
-        for curve in others {
-            frame.svg.path("curve other", &place(curve), &curve.mode);
-        }
-        for curve in &own {
-            let dash = if curve.mode.split('/').nth(1) == Some("level") { "" } else { " dashed" };
-            frame.svg.path(&format!("curve {of}{dash}"), &place(curve), &curve.mode);
-        }
-        frame.titles("percentile of messages", "response time, ms");
-        let note = if own.iter().any(|curve| curve.overloaded) { "OVERLOADED" } else { "" };
-        Some(Panel { name: of.to_owned(), note: note.to_owned(), svg: frame.svg.finish() })
-    }
-}
-
-/// The curve of a histogram, up to the last quantile with enough samples beyond it.
-fn points(latency: &Histogram<u64>) -> Vec<(f64, f64)> {
-    // From the second step on: the minimum says nothing, and would cost the axis a decade.
-    (1..=STEPS_PER_DECADE * TAIL_DECADES)
-        .map(|step| 10f64.powf(f64::from(step) / f64::from(STEPS_PER_DECADE)))
-        .take_while(|rarity| latency.len() as f64 / rarity >= SAMPLES_BEYOND_MIN)
-        .map(|rarity| (rarity, latency.value_at_quantile(1.0 - 1.0 / rarity) as f64 / 1e6))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture;
-
-    #[test]
-    fn a_curve_rises_and_ends_where_samples_do() {
-        let mut histogram = Histogram::new(3).unwrap();
-        (1..=10_000u64).for_each(|us| histogram.record(us * 1_000).unwrap());
-        let points = points(&histogram);
-        assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
-        let (rarity, ms) = points[points.len() - 1];
-        assert!((rarity - 1_000.0).abs() < 1.0 && (ms - 9.99).abs() < 0.05, "{rarity} {ms}");
-    }
-
-    #[test]
-    fn a_panel_has_its_twins_in_front_and_the_others_behind() {
-        let results = fixture::results();
-        let spectra = Spectra::new(&results, "busy", "busy".into()).unwrap();
-        let Panel { note, svg, .. } = spectra.panel("exclusive").unwrap();
-        assert_eq!(svg.matches("curve other").count(), 8);
-        assert_eq!(svg.matches("\"curve exclusive\"").count(), 1);
-        assert_eq!(svg.matches("\"curve exclusive dashed\"").count(), 1);
-        assert!(note == "OVERLOADED" && spectra.panel("rotate").unwrap().note.is_empty());
-        assert!(spectra.panel("local").is_none());
-    }
-
-    #[test]
-    fn without_load_there_are_no_spectra() {
-        assert!(Spectra::new(&fixture::results(), "trickle", String::new()).is_none());
-    }
+fn curves(series: &Series, detail: Detail) -> Vec<Curve> {
+    let curve = |name: &str, points: Points, runs, thin| Curve {
+        name: format!("{}, {name}", series.mode),
+        hue: series.hue,
+        points,
+        runs,
+        thin,
+    };
+    let response = series.merged(|load| &load.latency).map(|merged| {
+        curve("response", points(&merged), runs(series.loads().map(|load| points(&load.latency))), false)
+    });
+    let service = (detail < Detail::Bare).then(|| series.merged(|load| &load.service)).flatten();
+    let service = service.map(|merged| curve("service", points(&merged), Vec::new(), true));
+    response.into_iter().chain(service).filter(|curve| curve.points.len() > 1).collect()
 }

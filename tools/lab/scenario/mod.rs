@@ -1,125 +1,319 @@
-//! Scenarios: each a small file that states what it reveals, and with which parameters.
+//! Scenarios: each a small file that states what it reveals, with which parameters, and what it claims.
 //!
-//! A scenario is data: the flags of a server and the flags of a client. What a trial does with them is the
-//! same for all (`trial.rs`), so a new scenario is a new file and a line in `ALL`.
+//! ```text
+//!   NAME.toml ──▶ file (reads it, or says where it makes no sense) ──▶ Scenario ──▶ args (flags of a trial)
+//!                                                                       suite      (which, how often, how long)
+//! ```
+//! A scenario is data. What a trial does with it is the same for all (`trial.rs`), so a new one is a new file
+//! and a line in `EMBEDDED`, or a file of the user's own.
 
-mod busy;
-mod light;
-mod trickle;
+mod args;
+mod file;
+mod note;
+mod suite;
+mod values;
 
 use std::time::Duration;
 
-/// The emulated service time of a message, mean, in microseconds.
+use serde::{Deserialize, Serialize};
+
+use super::{mode::Mode, process::Role};
+
+pub use file::{open, parse};
+pub use suite::{Part, Suite};
+pub use values::meant;
+
+/// The scenarios that the lab brings along, in the order in which they are listed and shown.
+const EMBEDDED: &[(&str, &str)] =
+    &[("trickle", include_str!("trickle.toml")), ("busy", include_str!("busy.toml"))];
+
+/// Every scenario of the lab's own.
 ///
-/// Long enough that oversleeping (some 60 µs) and the scheduler's hiccups stay small beside it.
-const SERVICE_MEAN_US: u64 = 400;
-/// Connections of the scenarios with load: few enough that the hash's luck shows, many enough for a tail.
-const CONNECTIONS: u64 = 64;
-/// The pause between two connects. A worker has long gone back to sleep by then, so each connection finds
-/// all workers idle: what happens is the mode's doing, not the queue's.
-const SPACING_MS: u64 = 1;
+/// # Panics
+/// Never: a test reads each of them.
+pub fn all() -> Vec<Scenario> {
+    EMBEDDED
+        .iter()
+        .map(|(name, text)| parse(name, text).expect("a test reads each embedded scenario"))
+        .collect()
+}
 
 /// One question to a server, put in the same way to each mode.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
-    pub name: &'static str,
+    pub name: String,
     /// What it reveals, in one sentence.
-    pub reveals: &'static str,
-    pub load: Load,
+    pub reveals: String,
+    /// Who asked this first, in words that a reader can follow.
+    pub source: String,
+    pub group: Group,
+    /// The first is the baseline.
+    pub modes: Vec<Mode>,
+    /// What is compared, by its name in a trial's `figures`.
+    pub figures: Vec<String>,
+    /// More rounds than these show nothing new; a suite takes no more.
+    pub rounds_max: Option<usize>,
+    pub server: Server,
+    pub client: Client,
+    /// Further clients, there before the measured one and after it.
+    pub beside: Vec<Beside>,
+    pub variants: Vec<Variant>,
+    pub sweep: Option<Sweep>,
+    pub disturb: Disturb,
+    pub claims: Vec<Claim>,
 }
 
-/// What the client does.
+/// What a scenario is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Load {
-    /// Opens so many connections, spaced, and sends nothing.
-    ConnectOnly { connections: u64 },
-    /// Opens [`CONNECTIONS`], spaced, then sends messages at times drawn beforehand (Poisson), answered or
-    /// not: `rate` a second in all.
-    Open { rate: u64 },
+pub enum Group {
+    Accept,
+    Trigger,
+    Neighbours,
+    Load,
+    SelfTest,
 }
 
-/// What all scenarios of a run have in common.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
+/// The server under study.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    pub kind: ServerKind,
     pub workers: usize,
-    /// How long messages are measured in the scenarios with load.
-    pub phase: Duration,
+    /// Each worker stays on a core; which of them registers first changes from round to round.
+    pub pin: bool,
+    pub flags: Vec<String>,
+    /// Echo servers behind a proxy.
+    pub upstreams: usize,
+    pub upstream_flags: Vec<String>,
 }
 
-impl Settings {
-    /// Part of each phase: it is dropped, so that the queues have filled when measuring begins.
-    pub const WARMUP: Duration = Duration::from_millis(150);
-    /// Four workers even where there are fewer cores: their work blocks, so they take turns on a core
-    /// without being in each other's way.
-    pub const WORKERS: usize = 4;
+/// Which server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// `evenkeel echo`.
+    Echo,
+    /// `evenkeel proxy`, before upstreams.
+    Proxy,
+    /// The lab's own, whose workers leave and join.
+    LeaveJoin,
 }
 
-/// Every scenario, in the order in which they are listed and shown.
-pub const ALL: [&Scenario; 3] = [&trickle::TRICKLE, &light::LIGHT, &busy::BUSY];
+/// The client whose figures are taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    pub kind: ClientKind,
+    pub flags: Vec<String>,
+    /// Both absent where it only connects, or is bounded by `--messages`.
+    pub warmup: Option<Duration>,
+    pub duration: Option<Duration>,
+    /// How long it takes, roughly, where `duration` doesn't tell.
+    pub takes: Option<Duration>,
+}
+
+/// Which client it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// `evenkeel-load`.
+    Load,
+    /// The lab's own, which looks for lost wakeups.
+    Hunter,
+}
+
+/// A client beside the measured one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    pub name: String,
+    pub flags: Vec<String>,
+}
+
+/// Flags that a mode `…+name` has on top of the scenario's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    pub name: String,
+    pub server: Vec<String>,
+    pub client: Vec<String>,
+}
+
+/// A flag of the measured client that takes one value after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    pub flag: String,
+    pub values: Vec<f64>,
+}
+
+/// What is done to the server meanwhile; times run from the start of the measured client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disturb {
+    pub stop: Option<Stop>,
+    pub stall: Option<Stall>,
+    /// Cores on which another process computes.
+    pub burn: Vec<usize>,
+}
+
+/// The whole server is stopped (SIGSTOP), once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    pub after: Duration,
+    pub length: Duration,
+}
+
+/// One worker thread is stopped, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    pub worker: usize,
+    pub every: Duration,
+    pub length: Duration,
+}
+
+/// Something that a scenario says about its modes, and that each run of it tests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    pub says: String,
+    pub figure: String,
+    /// The mode that it is about.
+    pub of: String,
+    /// With a mode here the ratio is judged, round by round; without, the value.
+    pub over: Option<String>,
+    pub at_least: Option<f64>,
+    pub at_most: Option<f64>,
+}
 
 impl Scenario {
-    /// The server's flags, those of the mode apart.
-    pub fn server_args(&self, settings: &Settings, seed: u64) -> Vec<String> {
-        let work = format!("block:exp:{SERVICE_MEAN_US}us");
-        let workers = settings.workers.to_string();
-        let seed = seed.to_string();
-        // Unpinned: which core a worker sleeps on is no part of the question, and two of four pinned
-        // workers would have to share a core that the client keeps busy.
-        ["--workers", &workers, "--no-pin", "--work", &work, "--seed", &seed, "--greet", "--report", "json"]
-            .map(str::to_owned)
-            .to_vec()
+    /// The baseline.
+    ///
+    /// # Panics
+    /// Never: the parser refuses a scenario without modes.
+    #[cfg(test)]
+    pub fn baseline(&self) -> &Mode {
+        self.modes.first().expect("a scenario has at least one mode")
     }
 
-    /// The client's flags.
-    pub fn client_args(&self, settings: &Settings, seed: u64) -> Vec<String> {
-        let spacing = format!("{SPACING_MS}ms");
-        let mut args: Vec<String> =
-            ["--greet", "--json", "--connect-spacing", &spacing, "--seed"].map(str::to_owned).to_vec();
-        args.push(seed.to_string());
-        let more = match self.load {
-            Load::ConnectOnly { connections } => {
-                vec!["--connections".into(), connections.to_string(), "--connect-only".into()]
-            }
-            Load::Open { rate } => vec![
-                "--connections".into(),
-                CONNECTIONS.to_string(),
-                "--rate".into(),
-                rate.to_string(),
-                "--arrivals".into(),
-                "poisson".into(),
-                "--warmup".into(),
-                format!("{}ms", Settings::WARMUP.as_millis()),
-                "--duration".into(),
-                format!("{}ms", settings.phase.as_millis()),
-            ],
-        };
-        args.extend(more);
-        args
-    }
-
-    /// What happens, in a few words: the heading of its columns and charts.
-    pub fn heading(&self) -> String {
-        match self.load {
-            Load::ConnectOnly { connections } => format!("{connections} connects, {SPACING_MS} ms apart"),
-            Load::Open { rate } => format!("{}, {rate}/s", self.name),
+    /// Puts it to these modes instead of its own.
+    ///
+    /// # Errors
+    /// A sentence, where one of them names a variant that it hasn't got.
+    pub fn put_to(&mut self, modes: &[Mode]) -> Result<(), String> {
+        let missing = modes.iter().filter_map(|mode| mode.variant.as_deref());
+        if let Some(missing) = missing.into_iter().find(|name| self.variant(Some(name)).is_none()) {
+            return Err(format!("{} has no variant '{missing}': see evenkeel-lab list", self.name));
         }
+        self.modes = modes.to_vec();
+        Ok(())
     }
 
-    /// The parameters in words, for `list` and for the page.
-    pub fn parameters(&self) -> String {
-        match self.load {
-            Load::ConnectOnly { connections } => {
-                format!("{connections} connects, {SPACING_MS} ms apart, then silence")
-            }
-            Load::Open { rate } => format!(
-                "{CONNECTIONS} connections opened {SPACING_MS} ms apart, {rate} messages/s in all (Poisson), each \
-                 {SERVICE_MEAN_US} µs of blocking work on average (exponential)"
-            ),
-        }
-    }
-
-    /// Whether there are messages, and so latencies.
+    /// Whether messages are measured.
     pub fn has_load(&self) -> bool {
-        matches!(self.load, Load::Open { .. })
+        !self.client.flags.iter().any(|flag| flag == "--connect-only")
+    }
+
+    /// The values that are swept, or one trial without any.
+    pub fn steps(&self) -> Vec<Option<f64>> {
+        match &self.sweep {
+            Some(sweep) => sweep.values.iter().copied().map(Some).collect(),
+            None => vec![None],
+        }
+    }
+
+    /// Whether workers and client threads exceed the cores.
+    pub fn is_contended(&self, cpus: usize) -> bool {
+        self.server.workers + self.client_threads() > cpus
+    }
+
+    /// How long a trial takes, roughly.
+    pub fn estimate(&self) -> Duration {
+        /// A server and a client start, settle and end.
+        const PROCESSES: Duration = Duration::from_millis(130);
+        let beside: Duration = self.beside.iter().map(|beside| args::connecting(&beside.flags)).sum();
+        let upstreams = PROCESSES / 5 * u32::try_from(self.server.upstreams).unwrap_or(u32::MAX);
+        PROCESSES + self.client_time() + beside + upstreams
+    }
+
+    /// How long the measured client takes, roughly.
+    fn client_time(&self) -> Duration {
+        const UNKNOWN: Duration = Duration::from_secs(1);
+        let client = &self.client;
+        let phases = match client.duration {
+            Some(duration) => duration + client.warmup.unwrap_or_default(),
+            None if self.has_load() => client.takes.unwrap_or(UNKNOWN),
+            None => client.takes.unwrap_or_default(),
+        };
+        args::connecting(&client.flags) + phases
+    }
+
+    fn client_threads(&self) -> usize {
+        args::number(&self.client.flags, "--threads").unwrap_or(1)
+    }
+
+    fn variant(&self, name: Option<&str>) -> Option<&Variant> {
+        self.variants.iter().find(|variant| Some(variant.name.as_str()) == name)
+    }
+}
+
+impl Group {
+    /// Every group, by its name.
+    const NAMES: [(&'static str, Self); 5] = [
+        ("accept", Self::Accept),
+        ("trigger", Self::Trigger),
+        ("neighbours", Self::Neighbours),
+        ("load", Self::Load),
+        ("self-test", Self::SelfTest),
+    ];
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.into_iter().map(|(_, group)| group)
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, group)| *group == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl ServerKind {
+    const NAMES: [(&'static str, Self); 3] =
+        [("echo", Self::Echo), ("proxy", Self::Proxy), ("leave-join", Self::LeaveJoin)];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    /// What the lab plays to be it.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Echo | Self::Proxy => Role::Server,
+            Self::LeaveJoin => Role::LeaveJoin,
+        }
+    }
+}
+
+impl ClientKind {
+    const NAMES: [(&'static str, Self); 2] = [("load", Self::Load), ("hunter", Self::Hunter)];
+
+    /// What the lab plays to be it.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Load => Role::Client,
+            Self::Hunter => Role::Hunter,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_scenario_can_be_read_and_says_what_it_is_for() {
+        for (name, text) in EMBEDDED {
+            let scenario = parse(name, text).unwrap_or_else(|message| panic!("{message}"));
+            assert!(scenario.reveals.len() > 20 && !scenario.source.is_empty(), "{name}");
+            assert!(!scenario.figures.is_empty(), "{name} compares nothing");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = EMBEDDED.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), EMBEDDED.len());
     }
 }

@@ -40,7 +40,9 @@ fn panel(report: &Report, name: &str, histogram: &HistogramJson) -> Option<Strin
     let mut frame = Frame::new(PANEL, name, tells);
     let curve =
         Curve { name: name.to_owned(), hue: Hue::new(0, 0), points: all, runs: Vec::new(), thin: false };
-    axes.draw(&mut frame, &[curve], &each.iter().collect::<Vec<_>>(), unit);
+    axes.draw(&mut frame, unit);
+    axes.ghosts(&mut frame, &each);
+    axes.curves(&mut frame, &[curve]);
     let samples = format!("{} samples", show_count(histogram.count as f64));
     let note = if tells.is_empty() { samples } else { format!("{tells}; {samples}") };
     Some(figure(name, &note, &frame.svg.finish()))

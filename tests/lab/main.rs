@@ -1,15 +1,18 @@
-//! evenkeel-lab as its user has it: a short `quick` from end to end, Ctrl-C at any moment, mistyped words.
+//! evenkeel-lab as its user has it: a short run from end to end, what ends it early, what it is told wrongly.
+
+mod files;
+mod folders;
+mod interrupt;
+mod peers;
 
 use std::{
     fs,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 /// Far more than anything here takes: only a hang runs into it.
@@ -30,7 +33,8 @@ fn a_short_quick_keeps_every_trial_and_its_counts_add_up() {
     assert_eq!(results["schema"], "evenkeel-lab/1");
     assert_eq!(results["interrupted"], false);
     let trials = results["trials"].as_array().unwrap();
-    assert_eq!(trials.len(), modes.len() * 3);
+    // Two scenarios, and the baseline of each once more.
+    assert_eq!(trials.len(), (modes.len() + 1) * 2);
     for trial in trials {
         let connections = if trial["scenario"] == "trickle" { 400 } else { 64 };
         assert_eq!(counts(trial).iter().sum::<u64>(), connections, "{trial}");
@@ -39,7 +43,12 @@ fn a_short_quick_keeps_every_trial_and_its_counts_add_up() {
             let text = fs::read_to_string(dir.join(trial[report].as_str().unwrap())).unwrap();
             assert!(serde_json::from_str::<Value>(&text).is_ok(), "{report} of {trial}");
         }
+        let hlog = fs::read_to_string(dir.join(trial["hlog"].as_str().unwrap())).unwrap();
+        assert!(hlog.starts_with("#[Histogram log format version 1.3]"), "{hlog}");
         assert_eq!(trial["load"].is_null(), trial["scenario"] == "trickle");
+        assert!(trial["figures"]["dispersion"].is_number(), "{trial}");
+        assert_eq!(trial["figures"]["p50_ns"].is_number(), trial["scenario"] == "busy", "{trial}");
+        assert!(trial["conditions"]["hiccup_max_ns"].as_u64() > Some(0), "{trial}");
     }
     assert!(!results["verdicts"].as_array().unwrap().is_empty());
 
@@ -52,6 +61,8 @@ fn a_short_quick_keeps_every_trial_and_its_counts_add_up() {
     assert_eq!(printed.lines().last(), Some(dir.to_str().unwrap()));
     let page = fs::read_to_string(dir.join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.ends_with("</html>\n"));
+    let curve = fs::read_to_string(dir.join("hgrm/busy-private-edge.hgrm")).unwrap();
+    assert!(curve.contains("1/(1-Percentile)") && curve.contains("#[Max "), "{curve}");
 }
 
 #[test]
@@ -77,83 +88,10 @@ fn spaced_connects_show_what_each_mode_does() {
 }
 
 #[test]
-fn ctrl_c_leaves_no_process_and_keeps_what_was_finished() {
-    let dir = fresh_dir("interrupted");
-    let mut lab = lab(&["quick", "--phase-duration", "200ms", "--out"]);
-    let mut running = lab.arg(&dir).process_group(0).spawn().unwrap();
-    wait_for_trials(&dir, &mut running);
-    // As a terminal does it: to the whole process group.
-    kill_process_group(Pid::from_child(&running), Signal::INT).unwrap();
-    let lab_id = running.id();
-    let ended = running.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
-    assert_eq!(children_of(lab_id), Vec::<u32>::new());
-
-    let results = results(&dir);
-    let trials = results["trials"].as_array().unwrap().len() as u64;
-    assert!(trials > 0 && trials < results["trials_planned"].as_u64().unwrap());
-    assert_eq!(results["interrupted"], true);
-    let said = stderr(&ended);
-    assert!(said.lines().count() == 1 && said.contains(&format!("{trials} of ")), "{said}");
-    assert!(fs::read_to_string(dir.join("report.html")).unwrap().contains("INTERRUPTED"));
-}
-
-#[test]
-fn a_lab_that_is_killed_takes_its_processes_with_it() {
-    let dir = fresh_dir("killed");
-    let mut running = lab(&["quick", "--phase-duration", "30s", "--modes", "dealt/edge", "--out"])
-        .arg(&dir)
-        .spawn()
-        .unwrap();
-    let lab_id = running.id();
-    wait_until("a child", || !children_of(lab_id).is_empty(), &mut running);
-    running.kill().unwrap();
-    running.wait().unwrap();
-    // The kernel sends the signal when the lab ends; the children need a moment to die of it.
-    let started = Instant::now();
-    while !children_of(lab_id).is_empty() {
-        assert!(started.elapsed() < PATIENCE, "children survived");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-#[test]
-fn what_is_wrong_is_told_in_one_line_and_nothing_is_started() {
-    for words in [
-        &["quicker"][..],
-        &["quick", "--trials", "none"],
-        &["quick", "--modes", "reuseport/edge"],
-        &["quick", "--modes", "rotate/level/oneshot"],
-        &["quick", "--phase-duration", "0"],
-        &["quick", "--speed", "9"],
-        &["quick", "--out", "/proc/no/such/place"],
-        &["list", "everything"],
-        &[],
-    ] {
-        let ran = lab(words).output().unwrap();
-        assert_eq!(ran.status.code(), Some(2), "{words:?}");
-        let said = stderr(&ran);
-        assert!(said.starts_with("evenkeel-lab: ") && said.lines().count() == 1, "{words:?}: {said}");
-        assert!(ran.stdout.is_empty(), "{words:?}");
-    }
-}
-
-#[test]
-fn results_are_never_overwritten() {
-    let dir = fresh_dir("kept");
-    fs::create_dir_all(&dir).unwrap();
-    fs::write(dir.join("results.json"), "precious").unwrap();
-    let ran = lab(&["quick", "--out"]).arg(&dir).output().unwrap();
-    assert_eq!(ran.status.code(), Some(2));
-    assert!(stderr(&ran).contains("already holds results"));
-    assert_eq!(fs::read_to_string(dir.join("results.json")).unwrap(), "precious");
-}
-
-#[test]
 fn the_list_is_complete_and_a_closed_stdout_is_no_fault() {
     let listed = lab(&["list"]).output().unwrap();
     let text = String::from_utf8(listed.stdout).unwrap();
-    for name in ["trickle", "light", "busy", "private/level", "dealt/edge"] {
+    for name in ["trickle", "busy", "small", "private/level", "dealt/edge"] {
         assert!(text.contains(name), "{name} is not in {text}");
     }
     let mut unread = lab(&["list"]).spawn().unwrap();
@@ -189,9 +127,27 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Returns once a first trial is on disk. A file is replaced as a whole, so it can always be read.
-fn wait_for_trials(dir: &Path, running: &mut Child) {
-    wait_until("a finished trial", || dir.join("results.json").exists(), running);
+/// Returns once so many trials are on disk. A file is replaced as a whole, so it can always be read.
+fn wait_for_trials(dir: &Path, count: usize, running: &mut Child) {
+    let are_there =
+        || dir.join("results.json").exists() && results(dir)["trials"].as_array().unwrap().len() >= count;
+    wait_until("finished trials", are_there, running);
+}
+
+/// A file of a scenario, of which these are the tables, and perhaps the modes before them.
+fn scenario_file(name: &str, tables: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lab-files-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let mut text = String::from(
+        "reveals = \"Whether the lab does as it is told.\"\nsource = \"none\"\ngroup = \"self-test\"\n\
+         figures = [\"errors\"]\n",
+    );
+    if !tables.starts_with("modes = ") {
+        text += "modes = [\"rotate/edge\"]\n";
+    }
+    let file = dir.join(format!("{name}.toml"));
+    fs::write(&file, text + tables).unwrap();
+    file
 }
 
 fn wait_until(what: &str, there: impl Fn() -> bool, running: &mut Child) {
@@ -209,7 +165,7 @@ fn children_of(lab_id: u32) -> Vec<u32> {
         let words = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         let words: Vec<_> = words.split(|byte| *byte == 0).collect();
         words.get(2).is_some_and(|word| *word == lab_id.to_string().as_bytes())
-            && matches!(words.get(1), Some(&b"serve" | &b"load"))
+            && matches!(words.get(1), Some(&b"serve" | &b"load" | &b"burn" | &b"hunt" | &b"leave-join"))
     };
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of_lab).collect()
