@@ -85,7 +85,7 @@ mod tests {
         for (round, (base, packed)) in [(1.0, 3.0), (1.6, 3.2), (0.85, 3.4)].into_iter().enumerate() {
             let trial = |mode: &str, value| trial("trickle", mode, round).with("max_over_mean", value);
             results.trials.push(trial("private/edge", base));
-            results.trials.push(trial("private/edge", 99.0).as_twin());
+            results.trials.push(trial("private/edge", 99.0).twin());
             results.trials.push(trial("exclusive/edge", packed));
         }
         results

@@ -88,7 +88,7 @@ impl Trial {
         self
     }
 
-    pub fn as_twin(mut self) -> Self {
+    pub fn twin(mut self) -> Self {
         self.twin = true;
         self
     }

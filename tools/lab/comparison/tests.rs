@@ -26,7 +26,7 @@ fn drawn(pool: &[f64], factors: [f64; 3], rounds: usize, rng: &mut Rng) -> Resul
             results.trials.push(trial("busy", mode, round).with("p99_ns", p99_ns));
         }
         let p99_ns = pool[rng.usize(..pool.len())];
-        results.trials.push(trial("busy", MODES[0], round).as_twin().with("p99_ns", p99_ns));
+        results.trials.push(trial("busy", MODES[0], round).twin().with("p99_ns", p99_ns));
     }
     results
 }
@@ -83,7 +83,7 @@ fn planted(modes: &[&str], rounds: usize, factor: f64, noise: impl Fn(usize) -> 
             let p99_ns = if index == 1 { base_ns * factor } else { base_ns };
             results.trials.push(trial("busy", mode, round).with("p99_ns", p99_ns));
         }
-        results.trials.push(trial("busy", modes[0], round).as_twin().with("p99_ns", base_ns * noise(round)));
+        results.trials.push(trial("busy", modes[0], round).twin().with("p99_ns", base_ns * noise(round)));
     }
     results
 }
@@ -94,7 +94,7 @@ fn calls(results: &Results) -> Vec<Call> {
 
 #[test]
 fn what_is_within_the_noise_is_not_a_difference() {
-    let quiet = |round: usize| if round % 2 == 0 { 1.01 } else { 0.99 };
+    let quiet = |round: usize| if round.is_multiple_of(2) { 1.01 } else { 0.99 };
     let shifted = |round: usize| 1.3 + 0.01 * round as f64;
     let [first, second, ..] = MODES;
     assert_eq!(calls(&planted(&[first, second], 8, 1.2, quiet)), [Call::Higher]);
@@ -105,7 +105,7 @@ fn what_is_within_the_noise_is_not_a_difference() {
 
 #[test]
 fn more_modes_take_more_rounds() {
-    let quiet = |round: usize| if round % 2 == 0 { 1.01 } else { 0.99 };
+    let quiet = |round: usize| if round.is_multiple_of(2) { 1.01 } else { 0.99 };
     assert_eq!(calls(&planted(&MODES[..2], 5, 3.0, quiet)), [Call::TooFewRounds]);
     assert_eq!(calls(&planted(&MODES[..2], 6, 3.0, quiet)), [Call::Higher]);
     // Two comparisons: 2 × 2/2⁶ > 0.05.
@@ -131,14 +131,14 @@ fn a_grid_is_compared_by_rows_and_columns() {
     let modes = ["private/level", "private/edge", "exclusive/level", "exclusive/edge"];
     let mut results = run();
     results.scenarios = vec![note("busy", &modes, &["p99_ns"])];
-    for round in 0..6 {
+    for round in 0..6_usize {
         for mode in modes {
-            let wobble = if round % 2 == 0 { 1.01 + 0.001 * round as f64 } else { 0.99 };
+            let wobble = if round.is_multiple_of(2) { 1.01 + 0.001 * round as f64 } else { 0.99 };
             let p99_ns = if mode.starts_with("exclusive") { 3e6 } else { 1e6 };
             let trial = |p99_ns: f64| trial("busy", mode, round).with("p99_ns", p99_ns);
             results.trials.push(trial(p99_ns * if mode.ends_with("edge") { wobble } else { 1.0 / wobble }));
             if mode.starts_with("private") {
-                results.trials.push(trial(p99_ns).as_twin());
+                results.trials.push(trial(p99_ns).twin());
             }
         }
     }
@@ -160,7 +160,7 @@ fn what_is_missing_is_left_out_and_what_is_zero_is_not() {
     results.scenarios = vec![note("trickle", &MODES[..2], &["dispersion", "p99_ns"])];
     for round in 0..7 {
         results.trials.push(trial("trickle", MODES[0], round).with("dispersion", 0.8 + 0.1 * round as f64));
-        results.trials.push(trial("trickle", MODES[0], round).as_twin().with("dispersion", 1.1));
+        results.trials.push(trial("trickle", MODES[0], round).twin().with("dispersion", 1.1));
         if round > 0 {
             results.trials.push(trial("trickle", MODES[1], round).with("dispersion", 0.0));
         }
@@ -184,7 +184,7 @@ fn the_steps_of_a_sweep_are_one_family() {
             let base_ns = step * 1e3 * (1.0 + 0.01 * round as f64);
             let trial = |mode: &str, p99_ns: f64| trial("sweep", mode, round).at(step).with("p99_ns", p99_ns);
             results.trials.push(trial(MODES[0], base_ns));
-            results.trials.push(trial(MODES[0], base_ns * 1.001).as_twin());
+            results.trials.push(trial(MODES[0], base_ns * 1.001).twin());
             results.trials.push(trial(MODES[1], base_ns * factor));
         }
     }
@@ -205,7 +205,7 @@ fn a_tail_that_only_all_rounds_have_is_compared_by_drawing_rounds() {
         };
         let base = latencies(1.0);
         results.trials.push(trial("busy", MODES[0], round).with_load(&base, 1.0));
-        results.trials.push(trial("busy", MODES[0], round).as_twin().with_load(&latencies(1.0), 1.0));
+        results.trials.push(trial("busy", MODES[0], round).twin().with_load(&latencies(1.0), 1.0));
         results.trials.push(trial("busy", MODES[1], round).with_load(&latencies(20.0), 1.0));
     }
     let comparison = &all(&results)[0];

@@ -94,11 +94,6 @@ fn shared_ranks(sorted: &[f64]) -> Vec<usize> {
     ranks
 }
 
-/// The smallest and the largest value; of none, an empty range.
-pub fn extremes(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
-}
-
 /// The middle value, or the mean of the two in the middle; 0 of none. The slice must be sorted.
 pub fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {

@@ -40,7 +40,7 @@ fn quick(rounds: usize) -> Results {
         for mode in &modes {
             results.trials.extend(both(mode, round, &mut rng));
             if mode.starts_with("private") {
-                results.trials.extend(both(mode, round, &mut rng).map(Trial::as_twin));
+                results.trials.extend(both(mode, round, &mut rng).map(Trial::twin));
             }
         }
     }
@@ -256,7 +256,7 @@ fn modes_without_a_grid_are_compared_with_the_first() {
                 .with("p99_ns", p99_ns + 1e4 * round as f64)
                 .with_counts(&[9, 8, 7, 8])
         };
-        results.trials.extend([trial("private/edge", 1e6), trial("private/edge", 1.01e6).as_twin()]);
+        results.trials.extend([trial("private/edge", 1e6), trial("private/edge", 1.01e6).twin()]);
         results.trials.push(trial("private/edge+unlimited", 9e6));
     }
     conclude(&mut results);
@@ -279,7 +279,7 @@ fn a_sweep_is_told_step_by_step() {
                 let p99_ns = 1e6 * factor * (1.0 + 0.01 * round as f64);
                 trial("sweep", mode, round).at(step).with("p99_ns", p99_ns)
             };
-            results.trials.extend([trial("private/edge", 1.0), trial("private/edge", 1.001).as_twin()]);
+            results.trials.extend([trial("private/edge", 1.0), trial("private/edge", 1.001).twin()]);
             results.trials.push(trial("rotate/edge", factor));
         }
     }
