@@ -24,8 +24,33 @@ pub use suite::{Part, Suite};
 pub use values::meant;
 
 /// The scenarios that the lab brings along, in the order in which they are listed and shown.
-const EMBEDDED: &[(&str, &str)] =
-    &[("trickle", include_str!("trickle.toml")), ("busy", include_str!("busy.toml"))];
+const EMBEDDED: &[(&str, &str)] = &[
+    ("trickle", include_str!("trickle.toml")),
+    ("busy", include_str!("busy.toml")),
+    ("storm", include_str!("storm.toml")),
+    ("few-long", include_str!("few-long.toml")),
+    ("churn", include_str!("churn.toml")),
+    ("cpu-heavy", include_str!("cpu-heavy.toml")),
+    ("idle-then-surge", include_str!("idle-then-surge.toml")),
+    ("heavy-hitters", include_str!("heavy-hitters.toml")),
+    ("stalled-worker", include_str!("stalled-worker.toml")),
+    ("leave-join", include_str!("leave-join.toml")),
+    ("least-conn-vs-cycle", include_str!("least-conn-vs-cycle.toml")),
+    ("ping-pong", include_str!("ping-pong.toml")),
+    ("pipeline", include_str!("pipeline.toml")),
+    ("hog-and-mice", include_str!("hog-and-mice.toml")),
+    ("byte-trickle", include_str!("byte-trickle.toml")),
+    ("slow-reader", include_str!("slow-reader.toml")),
+    ("lost-wakeup-hunt", include_str!("lost-wakeup-hunt.toml")),
+    ("mostly-idle", include_str!("mostly-idle.toml")),
+    ("crowded", include_str!("crowded.toml")),
+    ("noisy-core", include_str!("noisy-core.toml")),
+    ("sweep", include_str!("sweep.toml")),
+    ("bursty", include_str!("bursty.toml")),
+    ("stall", include_str!("stall.toml")),
+    ("a-a", include_str!("a-a.toml")),
+    ("known-delay", include_str!("known-delay.toml")),
+];
 
 /// Every scenario of the lab's own.
 ///
