@@ -1,11 +1,19 @@
-//! The table in the terminal: one line a mode, at most 100 columns.
+//! The summary in the terminal: a table a scenario, one line a mode, at most 100 columns.
+//!
+//! A table has the columns for which its trials have values, most important first, as many as fit: who got the
+//! connections, whether the load was carried, what is compared, how long messages took, what they cost, and
+//! whether the first of these differs from the baseline's.
 
 use std::fmt::Write as _;
 
 use evenkeel::measure::balance::Verdict as Balanced;
 
 use super::{
-    results::{Results, ScenarioNote},
+    page::{
+        figures::{Figure, three_digits, times},
+        view::{accept, median},
+    },
+    results::{Call, Comparison, Results, ScenarioNote, Trial},
     summary::Summary,
 };
 
@@ -14,8 +22,18 @@ pub const NOTHING: &str = "–";
 
 /// Columns of the terminal that everything fits in.
 const WIDTH: usize = 100;
+/// Between two columns.
+const GAP: usize = 2;
+/// With more workers than these, their counts are left to the page: bars alone.
+const COUNTED_MAX: usize = 4;
+/// With more workers than these, a bar stands for several of them.
+const BARS_MAX: usize = 24;
 
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Figures with a column of their own, or that one of those tells as well.
+const SHOWN: [&str; 6] =
+    ["dispersion", "p50_ns", "p99_ns", "p999_ns", "achieved_share", "cpu_ns_per_message"];
 
 /// Whether the table may use bold type and colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,47 +42,24 @@ pub enum Style {
     Coloured,
 }
 
-/// Columns under one heading.
-struct Group {
-    heading: String,
-    columns: Vec<Column>,
-}
-
-struct Column {
-    heading: &'static str,
-    align: Align,
-    /// One a mode.
-    cells: Vec<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Align {
-    Left,
-    Right,
-}
-
-/// The table of a run.
+/// The tables of a run.
 pub fn render(results: &Results, style: Style) -> String {
-    let mut groups = vec![Group { heading: String::new(), columns: vec![names(results)] }];
-    groups.extend(results.scenarios.iter().map(|scenario| match scenario.has_load {
-        false => balance_group(results, scenario),
-        true => latency_group(results, scenario),
-    }));
-    groups.extend(cost_group(results));
-    lay_out(&groups, results.modes.len(), style)
+    let tables = results.scenarios.iter().map(|note| table(results, note, style));
+    tables.filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// What the columns mean.
 pub fn legend(results: &Results) -> String {
-    let rounds = match results.rounds {
-        1 => "of one round".to_owned(),
-        rounds => format!("the sum of {rounds} rounds"),
-    };
     let text = format!(
-        "Connections: {rounds}, workers in order of registration. chance?: more even (better) or more packed \
-         (worse) than chance. switches: context switches of the server per connection. Latency: from the moment \
-         when a message was due, as the client saw it. OVERLOADED n%: n % of the offered load was answered in \
-         time. –: fewer than ten samples beyond."
+        "Connections: the sum of {}, workers in order of registration. disp.: index of dispersion, chance is 1. \
+         chance?: more even (better) or more packed (worse) than chance. CPU: per message. Latency: from the moment when a message \
+         was due, as the client saw it; {NOTHING}: fewer than ten samples beyond. OVERLOADED n%: n % of the offered \
+         load was answered in time. Last column: times the baseline's; ▲ higher, ▼ lower, = no difference seen, \
+         ? too few rounds.",
+        match results.rounds {
+            1 => "one round".to_owned(),
+            rounds => format!("up to {rounds} rounds"),
+        }
     );
     wrap(&text, "", "")
 }
@@ -86,71 +81,196 @@ pub fn wrap(text: &str, first: &str, rest: &str) -> String {
     wrapped + "\n"
 }
 
-fn names(results: &Results) -> Column {
-    Column { heading: "mode", align: Align::Left, cells: results.modes.clone() }
+/// A line of a table: the rounds of a mode, in a sweep at one of its steps.
+struct Line<'a> {
+    mode: &'a str,
+    step: Option<f64>,
+    rounds: Summary<'a>,
 }
 
-fn balance_group(results: &Results, scenario: &ScenarioNote) -> Group {
-    let each = |cell: &dyn Fn(&Summary) -> Option<String>| per_mode(results, &scenario.name, cell);
-    Group {
-        heading: format!("{} × {}", scenario.rounds, scenario.heading),
-        columns: vec![
-            Column {
-                heading: "per worker",
-                align: Align::Left,
-                cells: each(&|summary| Some(counts(&summary.balance()?.per_worker))),
-            },
-            Column {
-                heading: "disp.",
-                align: Align::Right,
-                cells: each(&|summary| Some(dispersion(summary.balance()?.dispersion))),
-            },
-            Column {
-                heading: "chance?",
-                align: Align::Left,
-                cells: each(&|summary| Some(against_chance(summary.balance()?.verdict?).to_owned())),
-            },
-            Column {
-                heading: "switches",
-                align: Align::Right,
-                cells: each(&|summary| Some(format!("{:.1}", summary.switches_per_accept()?))),
-            },
-        ],
+/// What every line may show in one column.
+struct Column {
+    heading: String,
+    align: Align,
+    cells: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Align {
+    Left,
+    Right,
+}
+
+fn table(results: &Results, note: &ScenarioNote, style: Style) -> String {
+    let lines = lines(results, note);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut columns = vec![Column::of(&lines, "mode", Align::Left, |line| Some(line.name()))];
+    columns.extend(balance(note, &lines));
+    columns.extend(compared(note, &lines));
+    columns.extend(latency(&lines));
+    columns.extend(costs(&lines));
+    let call = calls(results, note, &lines);
+    let columns = fitting(columns, call);
+    let rounds = lines.iter().map(|line| line.rounds.trials.len()).max().unwrap_or(0);
+    let rounds = if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") };
+    let name = if note.heading.starts_with(&*note.name) { "" } else { &format!("{}: ", note.name) };
+    let title = wrap(&format!("{name}{}, {rounds}", note.heading), "", "");
+    paint(title.trim_end(), "1", style) + "\n" + &lay_out(&columns, lines.len(), style)
+}
+
+fn lines<'a>(results: &'a Results, note: &'a ScenarioNote) -> Vec<Line<'a>> {
+    let steps =
+        note.sweep.as_ref().map_or_else(|| vec![None], |steps| steps.iter().copied().map(Some).collect());
+    let line = |mode: &'a String, step: Option<f64>| {
+        let mut rounds = Summary::of(results, &note.name, |name| name == mode);
+        rounds.trials.retain(|trial| trial.step == step);
+        (!rounds.trials.is_empty()).then_some(Line { mode, step, rounds })
+    };
+    note.modes.iter().flat_map(|mode| steps.iter().filter_map(move |&step| line(mode, step))).collect()
+}
+
+impl Line<'_> {
+    fn name(&self) -> String {
+        match self.step {
+            Some(step) => format!("{} @ {step}", self.mode),
+            None => self.mode.to_owned(),
+        }
+    }
+
+    /// The median of the rounds.
+    fn figure(&self, name: &str) -> Option<f64> {
+        median(
+            self.rounds.trials.iter().filter_map(|trial: &&Trial| trial.figures.get(name).copied()).collect(),
+        )
     }
 }
 
-fn latency_group(results: &Results, scenario: &ScenarioNote) -> Group {
-    let cells = per_mode(results, &scenario.name, &|summary| Some(latency(summary)));
-    Group {
-        heading: scenario.heading.clone(),
-        columns: vec![Column { heading: "p50 ms  p99 ms", align: Align::Right, cells }],
+impl Column {
+    fn of(lines: &[Line], heading: &str, align: Align, cell: impl Fn(&Line) -> Option<String>) -> Self {
+        let cells = lines.iter().map(|line| cell(line).unwrap_or_else(|| NOTHING.to_owned())).collect();
+        Self { heading: heading.to_owned(), align, cells }
+    }
+
+    fn width(&self) -> usize {
+        let cells = self.cells.iter().map(|cell| columns_of(cell));
+        cells.chain([columns_of(&self.heading)]).max().unwrap_or(0)
+    }
+
+    /// Whether any line has something to show.
+    fn is_worth_it(&self) -> bool {
+        self.cells.iter().any(|cell| cell != NOTHING)
     }
 }
 
-/// What a message costs, in the scenario with the most of them.
-fn cost_group(results: &Results) -> Option<Group> {
-    let busiest = results.scenarios.iter().rfind(|scenario| scenario.has_load)?;
-    let cells = per_mode(results, &busiest.name, &|summary| {
-        Some(format!("{:.1}", summary.cpu_ns_per_message()? / 1e3))
-    });
-    Some(Group {
-        heading: "CPU µs".to_owned(),
-        columns: vec![Column { heading: "/msg", align: Align::Right, cells }],
-    })
+/// Who got the connections. Nobody asks with one worker.
+fn balance(note: &ScenarioNote, lines: &[Line]) -> Vec<Column> {
+    if note.workers < 2 {
+        return Vec::new();
+    }
+    let counts = |line: &Line| {
+        let balance = line.rounds.balance()?;
+        balance.per_worker.iter().any(|&count| count > 0).then(|| counts(&balance.per_worker))
+    };
+    let verdict = |line: &Line| Some(against_chance(line.rounds.balance()?.verdict?).to_owned());
+    let mut columns = vec![Column::of(lines, "connections", Align::Left, counts)];
+    // Where there is load there is more to show, and the word says enough.
+    if !note.has_load || note.figures.iter().any(|name| name == "dispersion") {
+        let index = |line: &Line| Some(dispersion(line.rounds.balance()?.dispersion));
+        columns.push(Column::of(lines, "disp.", Align::Right, index));
+    }
+    columns.push(Column::of(lines, "chance?", Align::Left, verdict));
+    columns
 }
 
-fn per_mode(results: &Results, scenario: &str, cell: &dyn Fn(&Summary) -> Option<String>) -> Vec<String> {
-    let of_mode = |mode: &String| cell(&Summary::of(results, scenario, |name| name == mode));
-    results.modes.iter().map(|mode| of_mode(mode).unwrap_or_else(|| NOTHING.to_owned())).collect()
+/// The scenario's figures, those apart that every scenario shows.
+fn compared(note: &ScenarioNote, lines: &[Line]) -> Vec<Column> {
+    let figures = note.figures.iter().filter(|name| !SHOWN.contains(&name.as_str()));
+    let column = |name: &String| {
+        let of = Figure::named(name);
+        let heading = [of.short(name), of.unit.to_owned()].join(" ");
+        Column::of(lines, heading.trim_end(), Align::Right, |line| {
+            Some(three_digits(of.value(line.figure(name)?)))
+        })
+    };
+    figures.map(column).collect()
 }
 
-/// A bar a worker, then the numbers.
+fn latency(lines: &[Line]) -> Vec<Column> {
+    let at = |q: f64| {
+        move |line: &Line| match line.rounds.overload() {
+            // Said once a line, where the first quantile would be.
+            Some(share) if q == 0.5 => Some(format!("OVERLOADED {:.0}%", share * 100.0)),
+            Some(_) => None,
+            None => line.rounds.quantile_ns(q).map(|nanos| millis(Some(nanos))),
+        }
+    };
+    [("p50 ms", 0.5), ("p99 ms", 0.99), ("p99.9", 0.999)]
+        .into_iter()
+        .map(|(heading, q)| Column::of(lines, heading, Align::Right, at(q)))
+        .collect()
+}
+
+fn costs(lines: &[Line]) -> Vec<Column> {
+    let cpu = |line: &Line| Some(three_digits(line.rounds.cpu_ns_per_message()? / 1e3));
+    vec![Column::of(lines, "CPU µs", Align::Right, cpu)]
+}
+
+/// Whether the first figure that was compared differs.
+fn calls(results: &Results, note: &ScenarioNote, lines: &[Line]) -> Option<Column> {
+    let of_scenario = || results.comparisons.iter().filter(|one| one.scenario == note.name);
+    let figure = note.figures.iter().find(|name| of_scenario().any(|one| one.figure == **name))?;
+    let call = |line: &Line| {
+        // In a run of all accept modes with all triggers, accept modes are compared, not their combinations.
+        let names = [line.mode, accept(line.mode)];
+        let is_of = |one: &&Comparison| {
+            one.figure == *figure && one.step == line.step && names.contains(&one.mode.as_str())
+        };
+        let one = of_scenario().find(is_of)?;
+        let ratio = one.ratio.as_ref().map(|ratio| format!("×{} ", times(ratio.estimate)));
+        Some(ratio.unwrap_or_default() + sign(one.call))
+    };
+    let heading = format!("{} vs base", Figure::named(figure).short(figure));
+    Some(Column::of(lines, &heading, Align::Right, call))
+}
+
+fn sign(call: Call) -> &'static str {
+    match call {
+        Call::Higher => "▲",
+        Call::Lower => "▼",
+        Call::NoDifferenceSeen => "=",
+        Call::TooFewRounds => "?",
+    }
+}
+
+/// As many columns as there is room for; the last has its place in any case.
+fn fitting(columns: Vec<Column>, last: Option<Column>) -> Vec<Column> {
+    let last = last.filter(Column::is_worth_it);
+    let mut left = WIDTH - last.as_ref().map_or(0, |last| last.width() + GAP);
+    let mut fitting: Vec<Column> = Vec::new();
+    for column in columns.into_iter().filter(Column::is_worth_it) {
+        let width = column.width() + if fitting.is_empty() { 0 } else { GAP };
+        if width <= left {
+            left -= width;
+            fitting.push(column);
+        }
+    }
+    fitting.extend(last);
+    fitting
+}
+
+/// A bar a worker, then the numbers if they are few.
 fn counts(per_worker: &[u64]) -> String {
-    let most = per_worker.iter().copied().max().unwrap_or(0).max(1);
-    let mut text: String = per_worker.iter().map(|&count| spark(count, most)).collect();
-    for count in per_worker {
-        // Writing to a string cannot fail.
-        let _ = write!(text, " {count:>3}");
+    let per_bar = per_worker.len().div_ceil(BARS_MAX).max(1);
+    let bars: Vec<u64> = per_worker.chunks(per_bar).map(|workers| workers.iter().sum()).collect();
+    let most = bars.iter().copied().max().unwrap_or(0).max(1);
+    let mut text: String = bars.iter().map(|&count| spark(count, most)).collect();
+    if per_worker.len() <= COUNTED_MAX {
+        for count in per_worker {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " {count:>3}");
+        }
     }
     text
 }
@@ -180,13 +300,6 @@ pub fn against_chance(verdict: Balanced) -> &'static str {
     }
 }
 
-fn latency(summary: &Summary) -> String {
-    if let Some(share) = summary.overload() {
-        return format!("OVERLOADED {:>2.0}%", share * 100.0);
-    }
-    format!("{:>6}  {:>6}", millis(summary.quantile_ns(0.5)), millis(summary.quantile_ns(0.99)))
-}
-
 /// Nanoseconds as milliseconds with three digits.
 pub fn millis(nanos: Option<u64>) -> String {
     let Some(nanos) = nanos else { return NOTHING.to_owned() };
@@ -197,34 +310,16 @@ pub fn millis(nanos: Option<u64>) -> String {
     }
 }
 
-fn lay_out(groups: &[Group], rows: usize, style: Style) -> String {
-    let (mut headings, mut titles) = (String::new(), String::new());
-    let mut lines = vec![String::new(); rows];
-    for group in groups {
-        let mut width = 0;
-        for (index, column) in group.columns.iter().enumerate() {
-            let gap = if index == 0 { "" } else { " " };
-            let cells = column.cells.iter().map(String::as_str);
-            let column_width = cells.chain([column.heading]).map(columns_of).max().unwrap_or(0);
-            // Writing to a string cannot fail, here and below.
-            let _ = write!(titles, "{gap}{}", pad(column.heading, column_width, column.align));
-            for (line, cell) in lines.iter_mut().zip(&column.cells) {
-                let _ = write!(line, "{gap}{}", pad(cell, column_width, column.align));
-            }
-            width += column_width + gap.len();
-        }
-        let spare = columns_of(&group.heading).saturating_sub(width);
-        headings.push_str(&pad(&group.heading, width, Align::Left));
-        for line in lines.iter_mut().chain([&mut titles]) {
-            line.push_str(&" ".repeat(spare));
-        }
-        for line in lines.iter_mut().chain([&mut titles, &mut headings]) {
-            line.push_str("  ");
-        }
-    }
-    let head = [headings, titles].map(|line| paint(line.trim_end(), "1", style));
-    let rows = lines.iter().map(|line| emphasize(line.trim_end(), style));
-    head.into_iter().chain(rows).map(|line| line + "\n").collect()
+fn lay_out(columns: &[Column], rows: usize, style: Style) -> String {
+    let gap = " ".repeat(GAP);
+    let join = |cell: &dyn Fn(&Column) -> String| {
+        let cells: Vec<_> =
+            columns.iter().map(|column| pad(&cell(column), column.width(), column.align)).collect();
+        cells.join(&gap).trim_end().to_owned()
+    };
+    let head = paint(&join(&|column| column.heading.clone()), "2", style);
+    let rows = (0..rows).map(|row| emphasize(&join(&|column| column.cells[row].clone()), style));
+    std::iter::once(head).chain(rows).map(|line| line + "\n").collect()
 }
 
 fn pad(text: &str, width: usize, align: Align) -> String {
@@ -257,29 +352,27 @@ mod tests {
     use crate::fixture;
 
     #[test]
-    fn the_table_fits_a_hundred_columns_and_has_a_line_for_each_mode() {
-        let table = render(&fixture::results(), Style::Plain);
+    fn tables_fit_a_hundred_columns_and_have_a_line_for_each_mode() {
+        let results = fixture::results();
+        let table = render(&results, Style::Plain);
         for line in table.lines() {
             assert!(columns_of(line) <= 100, "{} columns: {line}", columns_of(line));
         }
-        assert_eq!(table.lines().count(), 2 + fixture::results().modes.len());
-        let exclusive = table.lines().find(|line| line.starts_with("exclusive/level")).unwrap();
-        for part in ["█··· 800   0   0   0", "worse", "OVERLOADED 38%"] {
-            assert!(exclusive.contains(part), "{part:?} is not in {exclusive}");
+        for mode in &results.modes {
+            let lines = table.lines().filter(|line| line.split_whitespace().next() == Some(mode)).count();
+            assert_eq!(lines, results.scenarios.len(), "{mode}");
         }
+        assert!(table.contains("█··· 800   0   0   0") && table.contains("worse"), "{table}");
+        assert!(table.contains("OVERLOADED 38%"), "{table}");
     }
 
     #[test]
     fn columns_stand_under_their_headings() {
-        let table = render(&fixture::results(), Style::Plain);
+        let results = fixture::results();
+        let table = table(&results, &results.scenarios[0], Style::Plain);
         let lines: Vec<Vec<char>> = table.lines().map(|line| line.chars().collect()).collect();
-        let title: String = lines[1].iter().collect();
-        let at = title
-            .chars()
-            .collect::<Vec<_>>()
-            .windows(5)
-            .position(|w| w.iter().collect::<String>() == "disp.");
-        let end = at.unwrap() + 5;
+        let is_heading = |window: &[char]| window.iter().collect::<String>() == "disp.";
+        let end = lines[1].windows(5).position(is_heading).unwrap() + 5;
         for line in &lines[2..] {
             assert!(
                 line[end - 1].is_ascii_digit() && line[end] == ' ',
@@ -287,6 +380,22 @@ mod tests {
                 line.iter().collect::<String>()
             );
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_but_not_the_last() {
+        let column = |width: usize| Column {
+            heading: "x".repeat(width),
+            align: Align::Left,
+            cells: vec!["1".to_owned()],
+        };
+        let widths = |columns: &[Column]| columns.iter().map(Column::width).collect::<Vec<_>>();
+        assert_eq!(
+            widths(&fitting(vec![column(60), column(50), column(20)], Some(column(10)))),
+            [60, 20, 10]
+        );
+        let empty = Column { cells: vec![NOTHING.to_owned()], ..column(9) };
+        assert_eq!(widths(&fitting(vec![column(1), empty], None)), [1]);
     }
 
     #[test]
@@ -317,5 +426,6 @@ mod tests {
     fn a_bar_tells_nothing_from_little() {
         assert_eq!(counts(&[400, 1, 0, 200]), "█▁·▄ 400   1   0 200");
         assert_eq!(counts(&[0, 0]), "··   0   0");
+        assert_eq!(counts(&[8; 48]).chars().count(), 24);
     }
 }

@@ -26,6 +26,11 @@ impl Figure {
         KNOWN.iter().position(|(known, ..)| *known == name).unwrap_or(KNOWN.len())
     }
 
+    /// The fewest words: `p99`, `switches per accept`.
+    pub fn short(&self, name: &str) -> String {
+        name.replace("_ns", "").replace("_per_", "/").replace('_', " ")
+    }
+
     /// The value in the figure's unit.
     pub fn value(&self, raw: f64) -> f64 {
         raw / self.per
@@ -35,6 +40,15 @@ impl Figure {
     pub fn title(&self, name: &str) -> String {
         let words = if self.words.is_empty() { name } else { self.words };
         if self.unit.is_empty() { words.to_owned() } else { format!("{words}, {}", self.unit) }
+    }
+}
+
+/// A multiple of something: what is next to nothing is that.
+pub fn times(ratio: f64) -> String {
+    match ratio {
+        r if r < 0.001 => "<0.001".to_owned(),
+        r if r >= 1e4 => ">10000".to_owned(),
+        r => three_digits(r),
     }
 }
 

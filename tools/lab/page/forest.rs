@@ -11,7 +11,7 @@ use evenkeel::measure::page::{
 };
 
 use super::{
-    figures::{Figure, three_digits},
+    figures::{Figure, three_digits, times},
     html::{figure, table},
     view::View,
 };
@@ -27,7 +27,7 @@ const LETTER: f64 = 6.4;
 /// More rows than these are left to the table.
 const ROWS_MAX: usize = 24;
 /// Ratios beyond this are drawn at the edge.
-const FACTOR_MAX: f64 = 1e4;
+const FACTOR_MAX: f64 = 1e3;
 
 /// What a reader must know of these charts.
 pub const NOTE: &str = "Each round's ratio to the baseline: the estimate (Hodges–Lehmann) with its 95 % interval \
@@ -114,7 +114,7 @@ pub fn numbers(view: &View, comparisons: &[Comparison]) -> Option<String> {
         "A/A interval",
         "call",
     ];
-    let interval = |ratio: &Ratio| format!("{} to {}", three_digits(ratio.low), three_digits(ratio.high));
+    let interval = |ratio: &Ratio| format!("{} to {}", times(ratio.low), times(ratio.high));
     let dash = || NOTHING.to_owned();
     let cells = |row: &Comparison| {
         vec![
@@ -122,7 +122,7 @@ pub fn numbers(view: &View, comparisons: &[Comparison]) -> Option<String> {
             row_name(row),
             row.against.to_string(),
             row.pairs.to_string(),
-            row.ratio.as_ref().map_or_else(dash, |ratio| three_digits(ratio.estimate)),
+            row.ratio.as_ref().map_or_else(dash, |ratio| times(ratio.estimate)),
             row.ratio.as_ref().map_or_else(dash, interval),
             row.p_holm.map_or_else(dash, three_digits),
             row.noise.as_ref().map_or_else(dash, interval),
@@ -166,7 +166,7 @@ fn row_name(row: &Comparison) -> String {
 }
 
 fn words(ratio: &Ratio) -> String {
-    let [estimate, low, high] = [ratio.estimate, ratio.low, ratio.high].map(three_digits);
+    let [estimate, low, high] = [ratio.estimate, ratio.low, ratio.high].map(times);
     format!("×{estimate} [{low}, {high}]")
 }
 

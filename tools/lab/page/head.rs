@@ -11,7 +11,10 @@ use super::{
     html::{badge, charts},
     view::View,
 };
-use crate::results::{ClaimResult, Results};
+use crate::results::{ClaimResult, Results, Verdict};
+
+/// What a sentence is about that stands at the end of the page.
+pub const CONDITIONS: &str = "conditions";
 
 /// Charts of comparisons in the first screen.
 const PLOTS_MAX: usize = 3;
@@ -25,12 +28,36 @@ pub fn header(results: &Results, warnings: &[(&str, String)]) -> String {
     for (word, what) in warnings {
         let _ = writeln!(html, "<p>{} {}</p>", badge(word, "alarm"), escape(what));
     }
-    html += "<ul class=\"verdicts\">\n";
-    for verdict in &results.verdicts {
+    let of_scenario = |about: &str| results.scenarios.iter().any(|note| note.name == about);
+    let is_general = |verdict: &&Verdict| verdict.about != CONDITIONS && !of_scenario(&verdict.about);
+    html + &sentences(results.verdicts.iter().filter(is_general)) + "</header>\n"
+}
+
+/// What is said about one scenario, but for its claims, which stand in a list of their own.
+pub fn said(results: &Results, scenario: &str) -> String {
+    let is_claim = |verdict: &Verdict| {
+        results.claims.iter().any(|claim| verdict.text.contains(claim.says.trim_end_matches('.')))
+    };
+    let is_of = |verdict: &&Verdict| verdict.about == scenario && !is_claim(verdict);
+    let items = results.verdicts.iter().filter(is_of).map(|it| format!("<li>{}</li>\n", escape(&it.text)));
+    listed(items.collect())
+}
+
+fn sentences<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> String {
+    let item = |verdict: &Verdict| {
         let (word, kind) = word(&verdict.about);
-        let _ = writeln!(html, "<li>{} {}</li>", badge(&word, kind), escape(&verdict.text));
-    }
-    html + "</ul>\n</header>\n"
+        // What the badge says needn't be said again.
+        let text = match verdict.text.split_once(": ") {
+            Some((lead, text)) if lead.eq_ignore_ascii_case(&verdict.about) => text,
+            _ => &verdict.text,
+        };
+        format!("<li>{} {}</li>\n", badge(&word, kind), escape(text))
+    };
+    listed(verdicts.map(item).collect())
+}
+
+fn listed(items: String) -> String {
+    if items.is_empty() { items } else { format!("<ul class=\"verdicts\">\n{items}</ul>\n") }
 }
 
 /// What is shown in the first screen, and needn't be again further down.
@@ -75,8 +102,7 @@ pub fn claims<'a>(claims: impl Iterator<Item = &'a ClaimResult>) -> String {
         let test = escape(&test(claim));
         format!("<li>{} {} <small>{test}</small></li>\n", badge(word, kind), escape(&claim.says))
     };
-    let items: String = claims.map(item).collect();
-    if items.is_empty() { items } else { format!("<ul class=\"verdicts\">\n{items}</ul>\n") }
+    listed(claims.map(item).collect())
 }
 
 /// The scenarios of a long run, each with how its claims fared, as links to their sections.

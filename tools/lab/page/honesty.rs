@@ -10,6 +10,7 @@ use evenkeel::measure::page::{
 
 use super::{
     figures::three_digits,
+    head::CONDITIONS,
     html::{figure, row},
     view::doubts,
 };
@@ -41,12 +42,14 @@ pub fn section(results: &Results, agreement: &str) -> String {
     let panels = DISTURBANCES.iter().filter_map(|disturbance| panel(results, disturbance));
     let note = "A stroke is one trial, in the order in which they ran. What never happened isn't drawn.";
     let charts = row("Disturbances", note, panels).unwrap_or_default();
+    let said = results.verdicts.iter().filter(|verdict| verdict.about == CONDITIONS);
+    let said: String = said.map(|verdict| format!("<p>{}</p>\n", escape(&verdict.text))).collect();
     let rows: String = settings(results, agreement)
         .iter()
         .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)))
         .collect();
     format!(
-        "<section id=\"circumstances\">\n<h2>Circumstances</h2>\n{charts}<h3>Settings</h3>\n<dl>\n{rows}</dl>\n</section>\n"
+        "<section id=\"circumstances\">\n<h2>Circumstances</h2>\n{said}{charts}<h3>Settings</h3>\n<dl>\n{rows}</dl>\n</section>\n"
     )
 }
 

@@ -7,7 +7,7 @@
 
 mod bars;
 mod connections;
-mod figures;
+pub mod figures;
 mod forest;
 mod head;
 mod honesty;
@@ -18,7 +18,7 @@ mod syscalls;
 mod tables;
 mod time;
 mod trials;
-mod view;
+pub mod view;
 
 use evenkeel::measure::page::{document, escape};
 
@@ -112,8 +112,9 @@ fn scenario(view: &View, results: &Results, shown: &Shown, folded: bool) -> Stri
     let heading = &view.note.heading;
     let heading = if heading.starts_with(name) { heading.clone() } else { format!("{name}: {heading}") };
     let claims = head::claims(results.claims.iter().filter(|claim| claim.scenario == name));
+    let said = head::said(results, name);
     let about = format!(
-        "<p>{}</p>\n<p class=\"note\">{}</p>\n<p class=\"note\">{}</p>\n{claims}",
+        "<p>{}</p>\n<p class=\"note\">{}</p>\n<p class=\"note\">{}</p>\n{claims}{said}",
         escape(&sentence(&view.note.reveals)),
         escape(&sentence(&view.note.parameters)),
         escape(&source(&view.note.source)),

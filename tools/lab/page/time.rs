@@ -180,21 +180,17 @@ impl Strip<'_> {
 
 fn strip<'a>(series: &Series<'a>) -> Option<Strip<'a>> {
     let (_, slices) = series.first(|trial| slices(trial).filter(|slices| has_workers(slices)))?;
-    let per_column = slices.open_by_worker.len().div_ceil(COLUMNS_MAX).max(1);
-    let columns: Vec<_> = slices.open_by_worker.chunks(per_column).collect();
-    let workers = slices.open_by_worker.iter().map(Vec::len).max()?;
+    let count = slices.open_by_worker.iter().map(Vec::len).max()?;
+    let per_column = count.div_ceil(COLUMNS_MAX).max(1);
     // The end of a column stands for it: these are levels, not events.
-    let open = |worker: usize, column: &&[Vec<i64>]| {
-        column.last().and_then(|open| open.get(worker)).map_or(0.0, |&open| open as f64)
-    };
+    let open = |column: &[i64]| column.last().map_or(0.0, |&open| open as f64);
+    let lane = |open_by_slice: &Vec<i64>| open_by_slice.chunks(per_column).map(open).collect();
     let slice_s = slices.slice_ns as f64 / 1e9;
     Some(Strip {
         mode: series.mode,
-        length_s: columns.len() as f64 * per_column as f64 * slice_s,
+        length_s: count.div_ceil(per_column) as f64 * per_column as f64 * slice_s,
         measured_s: (slices.measured_from as f64 * slice_s, slices.measured_until as f64 * slice_s),
-        rows: (0..workers)
-            .map(|worker| columns.iter().map(|column| open(worker, column)).collect())
-            .collect(),
+        rows: slices.open_by_worker.iter().map(lane).collect(),
     })
 }
 
@@ -236,14 +232,17 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
 /// (seconds, max/mean) at the end of each slice in which there were connections.
 fn uneven(trial: &Trial) -> Option<Vec<(f64, f64)>> {
     let slices = slices(trial).filter(|slices| has_workers(slices))?;
-    let at = |(index, open): (usize, &Vec<i64>)| {
-        let total: i64 = open.iter().sum();
-        let most = open.iter().copied().max().unwrap_or(0) as f64;
+    let workers = &slices.open_by_worker;
+    let count = workers.iter().map(Vec::len).min()?;
+    let at = |index: usize| {
+        let open = || workers.iter().map(|of_worker| of_worker[index]);
+        let (total, most) = (open().sum::<i64>(), open().max()?);
         let s = (index + 1) as f64 * slices.slice_ns as f64 / 1e9;
         // Of a handful nobody can say how even it is.
-        (total >= 2 * open.len() as i64).then(|| (s, most * open.len() as f64 / total as f64))
+        let enough = total >= 2 * workers.len() as i64;
+        enough.then(|| (s, most as f64 * workers.len() as f64 / total as f64))
     };
-    let points: Vec<_> = slices.open_by_worker.iter().enumerate().filter_map(at).collect();
+    let points: Vec<_> = (0..count).filter_map(at).collect();
     (points.len() > 1).then_some(points)
 }
 

@@ -79,7 +79,7 @@ impl<'a> Axes<'a> {
             frame.y_ticks(&ticks_from_zero(self.domain.1, 4), |value| y.at(value));
             y
         };
-        for s in ticks_between((self.from_s, self.until_s), 4) {
+        for s in ticks_between((self.from_s, self.until_s), 5) {
             frame.x_tick(x.at(s), &tick_text(s));
         }
         let place =
