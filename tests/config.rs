@@ -293,23 +293,26 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it is text")
 }
 
-/// A ledger that could not be written is found without writing one.
+/// A ledger or an interval log that could not be written is found without writing one.
 #[test]
-fn a_ledger_that_cannot_be_written_is_found() {
+fn a_log_that_cannot_be_written_is_found() {
+    check_finds("access_log", "the ledger");
+    check_finds("hlog", "the interval log");
+}
+
+fn check_finds(key: &str, what: &str) {
     let folder = TempDir::new();
     let file = folder.file("evenkeel.toml");
     let ledger = folder.file("ledger");
-    let with = |path: &str| {
-        fs::write(&file, format!("[report]\naccess_log = {path:?}\n{ECHO}")).expect("it is ours")
-    };
+    let with =
+        |path: &str| fs::write(&file, format!("[report]\n{key} = {path:?}\n{ECHO}")).expect("it is ours");
     with(&ledger);
     assert!(run(&["check", &file]).status.success());
     assert!(!Path::new(&ledger).exists(), "check made it");
     for (path, why) in [("/none/such", "no such file or directory"), ("/", "is a directory")] {
         with(path);
         let said = refused(&run(&["check", &file]));
-        let expected =
-            format!("cannot write the ledger to {path}: {why}; choose a path that can be written\n");
+        let expected = format!("cannot write {what} to {path}: {why}; choose a path that can be written\n");
         assert_eq!(said, format!("evenkeel: {file}: {expected}"));
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use super::{file, usage::Refusal};
 use crate::{
     config::{Address, ProxyOptions, UpstreamOptions},
-    control::{Setup, journal::Journal, run::Failure, site::Site},
+    control::{Setup, intervals::IntervalLog, journal::Journal, run::Failure, site::Site},
     service::{Kind, Spec},
 };
 
-/// Reads a file, resolves every name in it, and sees whether its ledger could be written.
+/// Reads a file, resolves every name in it, and sees whether its logs could be written.
 /// A summary of what would be served.
 ///
 /// # Errors
@@ -19,6 +19,7 @@ pub fn check(path: &Path) -> Result<String, Refusal> {
     let failure = |why: String| Failure::Start(format!("{}: {why}", path.display()));
     Site::resolve(&setup.services, &setup.options).map_err(failure)?;
     setup.plan.access_log.as_ref().map_or(Ok(()), Journal::check).map_err(failure)?;
+    setup.plan.hlog.as_deref().map_or(Ok(()), IntervalLog::check).map_err(failure)?;
     Ok(summary(path, &setup))
 }
 

@@ -20,7 +20,11 @@ use rustix::{
     fs::{Mode, OFlags},
 };
 
-use super::{journal::wait_for, log::Log, thread::Thread};
+use super::{
+    journal::{may_write, wait_for},
+    log::Log,
+    thread::Thread,
+};
 use crate::{
     measure::{Histograms, WorkerSnapshot, hlog::Writer},
     sys::{self, Errno, clock, epoll::Source, eventfd::EventFd},
@@ -41,6 +45,14 @@ pub struct IntervalLog {
 }
 
 impl IntervalLog {
+    /// Whether a log could be written there. Nothing is made or opened.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(path: &Path) -> Result<(), String> {
+        may_write(path).map_err(|error| unopened(path, error))
+    }
+
     /// Opens the file, writes its head and starts the thread. Times in it count from `started`, which is `started_ns`
     /// on the monotonic clock; `log` is told if it can't be written.
     ///
@@ -56,10 +68,7 @@ impl IntervalLog {
         let refused = |why: &io::Error| {
             format!("cannot start the interval log: {}; raise `ulimit -u`", sys::reason(why))
         };
-        let unopened = |error| {
-            format!("{}; choose a path that can be written", unwritable(path, &io::Error::from(error)))
-        };
-        let file = open(path).map_err(unopened)?;
+        let file = open(path).map_err(|error| unopened(path, error))?;
         let head = Recording::new(BufWriter::new(file), workers, started);
         let mut recording = head.map_err(|error| unwritable(path, &error))?;
         let ended = Arc::new(EventFd::new().map_err(|error| refused(&error.into()))?);
@@ -108,6 +117,10 @@ fn open(path: &Path) -> Result<File, Errno> {
     // Writing may wait: nobody waits for this thread.
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(File::from(file))
+}
+
+fn unopened(path: &Path, error: Errno) -> String {
+    format!("{}; choose a path that can be written", unwritable(path, &error.into()))
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> String {

@@ -25,7 +25,7 @@ use crate::{
     sys::{self, clock, epoll::Source, eventfd::EventFd},
 };
 use sink::Sink;
-pub(super) use sink::wait_for;
+pub(super) use sink::{may_write, wait_for};
 
 /// The sending end, for workers: `send` never blocks, and gives the entry back where the writer is behind.
 pub type JournalSender = Sender<Entry>;

@@ -54,15 +54,7 @@ impl Sink {
     /// A sentence.
     pub(super) fn check(target: &LogTarget) -> Result<(), String> {
         let LogTarget::File(path) = target else { return Ok(()) };
-        let allowed = match rustix::fs::access(path, Access::WRITE_OK) {
-            Err(Errno::NOENT) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                rustix::fs::access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
-            }
-            Ok(()) if path.is_dir() => Err(Errno::ISDIR),
-            known => known,
-        };
-        allowed.map_err(|error| unopened(target, error))
+        may_write(path).map_err(|error| unopened(target, error))
     }
 
     /// Opens a target.
@@ -222,6 +214,18 @@ fn unwritable(target: &LogTarget, error: Errno) -> String {
 fn whole_lines(lines: &[u8], len: usize) -> &[u8] {
     let most = &lines[..lines.len().min(len)];
     most.iter().rposition(|byte| *byte == b'\n').map_or(most, |last| &most[..=last])
+}
+
+/// Whether a file could be written there; where there is none, whether one could be made. Nothing is made or opened.
+pub(in crate::control) fn may_write(path: &Path) -> Result<(), Errno> {
+    match rustix::fs::access(path, Access::WRITE_OK) {
+        Err(Errno::NOENT) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            rustix::fs::access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
+        }
+        Ok(()) if path.is_dir() => Err(Errno::ISDIR),
+        known => known,
+    }
 }
 
 /// Waits until a descriptor is ready or in error, or for this time. Whether it is.

@@ -86,7 +86,7 @@ fn panel(measure: &Measure, workers: &[Worker]) -> String {
         frame.y_tick(y.at(value), &tick_text(value), class);
     }
     let x = Scale::linear((0.0, values.len() as f64), (left, right));
-    let every = values.len().div_ceil(16);
+    let every = values.len().div_ceil(12);
     for (at, (value, worker)) in values.iter().zip(workers).enumerate() {
         let slot = (x.at(at as f64 + 0.15), x.at(at as f64 + 0.85));
         let top = y.at(*value);

@@ -19,7 +19,7 @@ const STYLE: &str = "\
 .verdict strong.better { color: var(--good); } .verdict strong.worse { color: var(--alarm); }
 h2 { border-top: 1px solid var(--line); padding-top: 1rem; }
 .panels { margin: .6rem 0 1rem; align-items: end; }
-td.words { text-align: left; white-space: normal; }
+table.words :is(td, th):last-child { text-align: left; white-space: normal; }
 ";
 
 impl Report {
@@ -81,8 +81,8 @@ fn shares(report: &Report) -> String {
     let note = match (report.workers.len(), report.merged.is_empty()) {
         (2.., true) => {
             "The dashed line is an even share. The grey band is where chance, a fair hash, keeps a worker's \
-             connections 19 times in 20; messages, time and open connections aren't independent of each other, so chance says \
-             nothing about them."
+             connections 19 times in 20. Messages, time and open connections aren't independent of each other, so \
+             chance says nothing about them."
         }
         (2.., false) => {
             "The dashed line is an even share. Sums of runs are not held against chance: what one run gives to one \

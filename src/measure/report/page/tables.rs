@@ -176,7 +176,8 @@ pub(super) fn endings(report: &Report) -> String {
             code.map_or_else(|| "a code that this version doesn't know".to_owned(), |code| code.meaning());
         vec![letters, show_count(count as f64), percent(count as f64, total), meaning]
     });
-    table(&["ending", "sessions", "share", "what happened"], rows.collect())
+    let table = table(&["ending", "sessions", "share", "what happened"], rows.collect());
+    table.replace("<table>", "<table class=\"words\">")
 }
 
 pub(super) fn settings(report: &Report) -> String {
