@@ -10,11 +10,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::support::{
-    Server, TempDir,
-    load::load,
-    skip,
-    strace::{can_trace, counts},
+use super::{
+    alone,
+    support::{
+        Server, TempDir,
+        load::load,
+        skip,
+        strace::{can_trace, counts},
+    },
 };
 
 /// Messages of the two runs, whose difference is what messages cost.
@@ -34,6 +37,7 @@ fn measuring_costs_no_system_call() {
     if !can_trace() {
         return skip("no strace that may trace: system calls are not counted");
     }
+    let _machine = alone();
     for connections in ["1", "20"] {
         let [full, off] = ["full", "off"].map(|measure| calls_per_message(measure, connections));
         for name in full.keys().chain(off.keys()) {

@@ -2,7 +2,7 @@
 //! its own and one message in flight, so nothing queues, and the quantiles are known.
 
 use super::{
-    TRIES, alone,
+    alone, in_some_try,
     support::{Server, load},
 };
 
@@ -16,30 +16,30 @@ const OVERHEAD_NS: f64 = 500e3;
 #[test]
 fn a_known_delay_is_measured_as_it_is() {
     let _machine = alone();
-    let mut in_vain = Vec::new();
-    for seed in 1..=TRIES {
+    let mut seed = 0;
+    let run = || {
+        seed += 1;
         let [p50_ns, p90_ns, p99_ns] = measured(seed);
         println!("p50 {:.3} ms, p90 {:.3} ms, p99 {:.3} ms", p50_ns / 1e6, p90_ns / 1e6, p99_ns / 1e6);
         // No answer can come early, whatever the machine does.
         assert!(p50_ns >= 0.99 * SHORT_NS && p90_ns >= 0.99 * LONG_NS, "{p50_ns} {p90_ns}");
-        if p50_ns <= 1.01 * SHORT_NS + OVERHEAD_NS && p90_ns <= 1.01 * LONG_NS + OVERHEAD_NS {
-            return;
-        }
-        in_vain.push((p50_ns, p90_ns));
-    }
-    panic!("p50 and p90 in ns, in no try as known: {in_vain:?}");
+        [p50_ns, p90_ns]
+    };
+    in_some_try(run, |[p50_ns, p90_ns]| {
+        *p50_ns <= 1.01 * SHORT_NS + OVERHEAD_NS && *p90_ns <= 1.01 * LONG_NS + OVERHEAD_NS
+    });
 }
 
 /// p50, p90 and p99 of the latency, in nanoseconds.
-fn measured(seed: usize) -> [f64; 3] {
+fn measured(seed: u64) -> [f64; 3] {
     let (workers, seed) = (WORKERS.to_string(), seed.to_string());
-    // Round robin among idle workers: one connection each, where they come one by one.
+    // An acceptor that deals round robin: one connection each, whatever else the machine does.
     let server = Server::start(&[
         "--workers",
         &workers,
         "--no-pin",
         "--accept",
-        "rotate",
+        "dealt",
         "--greet",
         "--seed",
         &seed,

@@ -1,8 +1,8 @@
 //! `evenkeel-load merge`: reports of several runs as one.
 //!
 //! Histograms are added bucket by bucket, so quantiles are those of all messages: averaging quantiles would give
-//! numbers that nobody has seen. Counts and durations add up, and a rate is that of the added durations: the mean of the
-//! runs, whether they ran one after another or side by side.
+//! numbers that nobody has seen. Counts and durations add up, and a rate is that of the added durations: the mean
+//! of the runs, whether they ran one after another or side by side.
 
 use std::{ffi::OsString, fs, path::PathBuf, process::ExitCode};
 

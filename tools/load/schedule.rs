@@ -191,8 +191,8 @@ mod tests {
         -(count as f64) - sum / count as f64
     }
 
-    /// With distribution and mean known beforehand, the statistic exceeds 6 in one sample of a thousand (3.857 in one of
-    /// a hundred). These seeds are fixed, so what holds once holds for ever.
+    /// With distribution and mean known beforehand, the statistic exceeds 6 in one sample of a thousand (3.857 in one
+    /// of a hundred). These seeds are fixed, so what holds once holds for ever.
     #[test]
     fn poisson_gaps_pass_the_test_of_anderson_and_darling() {
         let statistic = |arrivals, seed, share: (usize, usize)| {
