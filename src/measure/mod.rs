@@ -2,9 +2,8 @@
 //!
 //! Workers record into structs of their own (`counts`, `tally`); a report is made from copies
 //! (`snapshot`) by whoever asked, and says how evenly work was spread (`balance`) beside what chance would
-//! have done (`chance`; `arrivals` does that for the gaps between messages). Pages with charts are drawn with
-//! `page`. The close ledger tells of each proxied session how it ended (`ledger`). Nothing here is shared between
-//! threads.
+//! have done (`chance`; `arrivals` is about the gaps between messages). Pages with charts are drawn with `page`.
+//! The close ledger tells of each proxied session how it ended (`ledger`). Nothing here is shared between threads.
 
 pub mod arrivals;
 pub mod balance;

@@ -32,13 +32,6 @@ impl<'a> Summary<'a> {
         Some(Balance::of_counts(&sums))
     }
 
-    /// Context switches of the server over connections, all rounds. `None` without connections.
-    pub fn switches_per_accept(&self) -> Option<f64> {
-        let accepts: u64 = self.trials.iter().flat_map(|trial| &trial.per_worker).sum();
-        let switches: u64 = self.trials.iter().map(|trial| trial.context_switches).sum();
-        (accepts > 0).then(|| switches as f64 / accepts as f64)
-    }
-
     /// The figures of the rounds that had load.
     pub fn loads(&self) -> impl Iterator<Item = &'a LoadFigures> {
         self.trials.iter().filter_map(|trial| trial.load.as_ref())

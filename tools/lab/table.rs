@@ -169,9 +169,11 @@ fn balance(note: &ScenarioNote, lines: &[Line]) -> Vec<Column> {
     if note.workers < 2 {
         return Vec::new();
     }
+    let most = lines.iter().filter_map(|line| line.rounds.balance()?.per_worker.into_iter().max()).max();
+    let digits = most.unwrap_or(0).to_string().len();
     let counts = |line: &Line| {
         let balance = line.rounds.balance()?;
-        balance.per_worker.iter().any(|&count| count > 0).then(|| counts(&balance.per_worker))
+        balance.per_worker.iter().any(|&count| count > 0).then(|| counts(&balance.per_worker, digits))
     };
     let verdict = |line: &Line| Some(against_chance(line.rounds.balance()?.verdict?).to_owned());
     let mut columns = vec![Column::of(lines, "connections", Align::Left, counts)];
@@ -261,7 +263,7 @@ fn fitting(columns: Vec<Column>, last: Option<Column>) -> Vec<Column> {
 }
 
 /// A bar a worker, then the numbers if they are few.
-fn counts(per_worker: &[u64]) -> String {
+fn counts(per_worker: &[u64], digits: usize) -> String {
     let per_bar = per_worker.len().div_ceil(BARS_MAX).max(1);
     let bars: Vec<u64> = per_worker.chunks(per_bar).map(|workers| workers.iter().sum()).collect();
     let most = bars.iter().copied().max().unwrap_or(0).max(1);
@@ -269,7 +271,7 @@ fn counts(per_worker: &[u64]) -> String {
     if per_worker.len() <= COUNTED_MAX {
         for count in per_worker {
             // Writing to a string cannot fail.
-            let _ = write!(text, " {count:>3}");
+            let _ = write!(text, " {count:>digits$}");
         }
     }
     text
@@ -424,8 +426,8 @@ mod tests {
 
     #[test]
     fn a_bar_tells_nothing_from_little() {
-        assert_eq!(counts(&[400, 1, 0, 200]), "█▁·▄ 400   1   0 200");
-        assert_eq!(counts(&[0, 0]), "··   0   0");
-        assert_eq!(counts(&[8; 48]).chars().count(), 24);
+        assert_eq!(counts(&[400, 1, 0, 200], 3), "█▁·▄ 400   1   0 200");
+        assert_eq!(counts(&[0, 0], 1), "·· 0 0");
+        assert_eq!(counts(&[8; 48], 1).chars().count(), 24);
     }
 }

@@ -104,6 +104,22 @@ fn what_is_within_the_noise_is_not_a_difference() {
 }
 
 #[test]
+fn an_interval_that_reaches_one_is_no_difference() {
+    // Four rounds without any difference and six with: p is 2/2⁶, but the interval begins at 1.
+    let [first, second, ..] = MODES;
+    let mut results = planted(&[first, second], 10, 1.0, |_| 1.0);
+    let later = results.trials.iter_mut().filter(|trial| trial.mode == second && trial.round >= 4);
+    later
+        .for_each(|trial| *trial.figures.get_mut("p99_ns").expect("all have it") *= 2.0 + trial.round as f64);
+    let comparison = &all(&results)[0];
+    assert!(comparison.p_holm.is_some_and(|p| p < 0.05), "{comparison:?}");
+    assert_eq!(
+        (comparison.ratio.map(|ratio| ratio.low), comparison.call),
+        (Some(1.0), Call::NoDifferenceSeen)
+    );
+}
+
+#[test]
 fn more_modes_take_more_rounds() {
     let quiet = |round: usize| if round.is_multiple_of(2) { 1.01 } else { 0.99 };
     assert_eq!(calls(&planted(&MODES[..2], 5, 3.0, quiet)), [Call::TooFewRounds]);

@@ -17,6 +17,8 @@ use crate::{results::Trial, statistics::chance_band, table};
 
 /// More bars than these in a panel are too thin to see: then a bar is the mean of its rounds.
 const BARS_MAX: usize = 96;
+/// The same where the page must be small.
+const BARS_MAX_BARE: usize = 16;
 
 /// What of a trial is shown: a value a worker.
 type Values<'a> = &'a dyn Fn(&Trial) -> Vec<f64>;
@@ -28,7 +30,7 @@ pub fn connections(view: &View) -> Option<String> {
     let panels = view.columns.iter().filter_map(|column| {
         let balances = column.series.iter().map(Series::balance).collect::<Option<Vec<_>>>()?;
         let badge = word(&balances).map(|(word, kind)| badge(word, kind)).unwrap_or_default();
-        let svg = panel(column, (highest, "connections"), &counts, even_band(column));
+        let svg = panel((column, bars_max(view)), (highest, "connections"), &counts, even_band(column));
         Some(figure(&column.name, &badge, &note(column, &balances), &svg))
     });
     let note = format!(
@@ -47,7 +49,12 @@ pub fn busy(view: &View) -> Option<String> {
     }
     let highest = highest(view, &shares)?;
     let panels = view.columns.iter().map(|column| {
-        figure(&column.name, "", "", &panel(column, (highest, "busy, % of the time"), &shares, None))
+        figure(
+            &column.name,
+            "",
+            "",
+            &panel((column, bars_max(view)), (highest, "busy, % of the time"), &shares, None),
+        )
     });
     row("How busy each worker was", &what_a_bar_is(view), panels)
 }
@@ -88,7 +95,12 @@ fn even_band(column: &Column) -> Option<Band> {
 }
 
 /// All panels of a scenario have one scale, so that they can be compared by eye.
-fn panel(column: &Column, (highest, what): (f64, &str), values: Values, band: Option<Band>) -> String {
+fn panel(
+    (column, most): (&Column, usize),
+    (highest, what): (f64, &str),
+    values: Values,
+    band: Option<Band>,
+) -> String {
     let names: Vec<_> = column.series.iter().map(|series| series.short).collect();
     let description = format!("Bars for {}, each round.", names.join(" and "));
     let mut frame = Frame::new(PANEL, &format!("{what} per worker in {}", column.name), &description);
@@ -100,7 +112,7 @@ fn panel(column: &Column, (highest, what): (f64, &str), values: Values, band: Op
         frame.svg.rect("band", (left, y.at(high)), (right - left, y.at(low) - y.at(high)), &tip);
     }
     frame.y_ticks(&ticks, |value| y.at(value));
-    let bars = bars(column, values);
+    let bars = bars((column, most), values);
     let workers = bars.iter().map(|bar| bar.values.len()).max().unwrap_or(0);
     let x = Scale::linear((0.0, workers as f64), (left, right));
     // One text in so many, where each would touch the next.
@@ -124,11 +136,11 @@ struct Bar {
 }
 
 /// A bar a round; the mean of the rounds where those would be too many to see.
-fn bars(column: &Column, values: Values) -> Vec<Bar> {
+fn bars((column, most): (&Column, usize), values: Values) -> Vec<Bar> {
     let trials: usize = column.series.iter().map(|series| series.trials.len()).sum();
     let workers =
         column.series.iter().flat_map(|series| &series.trials).map(|trial| values(trial).len()).max();
-    let apart = trials * workers.unwrap_or(0) <= BARS_MAX;
+    let apart = trials * workers.unwrap_or(0) <= most;
     let of_series = |series: &Series| -> Vec<Bar> {
         let alternate = if series.hue.dash() > 0 { " alternate" } else { "" };
         let class = format!("stroke {}{alternate}", series.hue.colour());
@@ -180,6 +192,10 @@ fn tip(bars: &[Bar], worker: usize) -> String {
     format!("worker {worker}: {}", modes.join("; "))
 }
 
+fn bars_max(view: &View) -> usize {
+    if view.detail >= Detail::Bare { BARS_MAX_BARE } else { BARS_MAX }
+}
+
 fn highest(view: &View, values: Values) -> Option<f64> {
     let all = view.trials().flat_map(values);
     all.fold(None, |highest: Option<f64>, value| Some(highest.map_or(value, |it| it.max(value))))
@@ -187,15 +203,23 @@ fn highest(view: &View, values: Values) -> Option<f64> {
 }
 
 fn what_a_bar_is(view: &View) -> String {
-    let triggers: Vec<_> = view.columns.iter().map(|column| column.series.len()).collect();
-    match triggers.iter().max() {
-        Some(&most) if most > 1 => {
-            let first = view.columns.iter().find(|column| column.series.len() == most);
-            let names: Vec<_> =
-                first.into_iter().flat_map(|c| &c.series).map(|series| series.short).collect();
-            format!("A bar is one worker in one round: {}, the later ones paler.", names.join(", then "))
+    let bars = |column: &Column| {
+        let trials: usize = column.series.iter().map(|series| series.trials.len()).sum();
+        trials * view.note.workers
+    };
+    let apart = view.columns.iter().all(|column| bars(column) <= bars_max(view));
+    let what = if apart {
+        "A bar is one worker in one round"
+    } else {
+        "A bar is one worker, the mean of the rounds where they are many"
+    };
+    let widest = view.columns.iter().max_by_key(|column| column.series.len());
+    match widest {
+        Some(column) if column.series.len() > 1 => {
+            let names: Vec<_> = column.series.iter().map(|series| series.short).collect();
+            format!("{what}: {}, the later ones paler.", names.join(", then "))
         }
-        _ => "A bar is one worker in one round.".to_owned(),
+        _ => format!("{what}."),
     }
 }
 

@@ -12,6 +12,8 @@ mod forest;
 mod head;
 mod honesty;
 mod html;
+#[cfg(test)]
+mod sample;
 mod spectrum;
 mod sweep;
 mod syscalls;
@@ -45,16 +47,17 @@ pub enum Detail {
     Less,
     /// None of those.
     Least,
-    /// No more than who gets the connections, who waits, and whether that is real.
+    /// No more than who gets the connections, who waits, and whether that is real; no single rounds.
     Bare,
+    /// Below the first screen, figures alone.
+    Words,
 }
 
 /// The page of a run.
 pub fn render(results: &Results) -> String {
     let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare];
     let mut pages = details.into_iter().map(|detail| drawn(results, detail));
-    // The last one is what is left where nothing is short enough.
-    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| drawn(results, Detail::Bare))
+    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| drawn(results, Detail::Words))
 }
 
 fn drawn(results: &Results, detail: Detail) -> String {
@@ -86,29 +89,13 @@ fn drawn(results: &Results, detail: Detail) -> String {
 /// All that the trials of a scenario showed.
 fn scenario(view: &View, results: &Results, shown: &Shown, folded: bool) -> String {
     let name = &*view.note.name;
-    let bars = (shown.bars.as_deref() != Some(name)).then(|| bars::connections(view)).flatten();
-    let plots = forest::plots(view, &results.comparisons);
-    let is_shown = |plot: &forest::Plot| shown.plots.contains(&(plot.scenario.clone(), plot.figure.clone()));
-    let plots = plots.into_iter().filter(|plot| !is_shown(plot)).map(|plot| plot.html);
-    let forest = html::charts("Is the difference real?", forest::NOTE, plots);
-    let swept = view.note.sweep.is_some();
-    let charts = [
-        bars,
-        forest,
-        sweep::panels(view),
-        // Percentiles of all steps together would mean nothing.
-        (!swept).then(|| spectrum::panels(view)).flatten(),
-        bars::busy(view),
-        syscalls::chart(view),
-        time::imbalance(view),
-        time::workers(view),
-        (!swept).then(|| time::latency(view)).flatten(),
-        (!swept).then(|| connections::panels(view)).flatten(),
-        trials::panels(view),
+    let tables = [
         tables::figures(view).map(|table| html::details("The figures of each mode", &table)),
         forest::numbers(view, &results.comparisons).map(|table| html::details("The comparisons", &table)),
     ];
-    let charts: String = charts.into_iter().flatten().collect();
+    let charts: String = tables.into_iter().flatten().collect();
+    let charts =
+        if view.detail < Detail::Words { self::charts(view, results, shown) + &charts } else { charts };
     let heading = &view.note.heading;
     let heading = if heading.starts_with(name) { heading.clone() } else { format!("{name}: {heading}") };
     let claims = head::claims(results.claims.iter().filter(|claim| claim.scenario == name));
@@ -132,6 +119,28 @@ fn scenario(view: &View, results: &Results, shown: &Shown, folded: bool) -> Stri
     )
 }
 
+fn charts(view: &View, results: &Results, shown: &Shown) -> String {
+    let is_shown = |plot: &forest::Plot| shown.plots.contains(&(plot.scenario.clone(), plot.figure.clone()));
+    let plots = forest::plots(view, &results.comparisons).into_iter();
+    let plots = plots.filter(|plot| !is_shown(plot)).map(|plot| plot.html);
+    let swept = view.note.sweep.is_some();
+    let charts = [
+        (shown.bars.as_ref() != Some(&view.note.name)).then(|| bars::connections(view)).flatten(),
+        html::charts("Is the difference real?", forest::NOTE, plots),
+        sweep::panels(view),
+        // Percentiles of all steps together would mean nothing, and so would what happened at one of them.
+        (!swept).then(|| spectrum::panels(view)).flatten(),
+        bars::busy(view),
+        syscalls::chart(view),
+        time::imbalance(view),
+        time::workers(view),
+        (!swept).then(|| time::latency(view)).flatten(),
+        (!swept).then(|| connections::panels(view)).flatten(),
+        trials::panels(view),
+    ];
+    charts.into_iter().flatten().collect()
+}
+
 fn source(source: &str) -> String {
     if source.is_empty() { String::new() } else { format!("After {}", sentence(source)) }
 }
@@ -141,4 +150,137 @@ fn sentence(text: &str) -> String {
     let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
     let end = if text.is_empty() || text.ends_with('.') { "" } else { "." };
     format!("{first}{}{end}", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// The charts of the sample, as they were when somebody last looked at them. `UPDATE_GOLDEN=1` writes them anew.
+    #[test]
+    fn charts_are_as_they_were_when_they_were_looked_at() {
+        let results = sample::results();
+        let views: Vec<_> =
+            results.scenarios.iter().map(|note| View::new(&results, note, Detail::All)).collect();
+        let mut drawn = head::glance(&views, &results).0;
+        drawn += &scenario(&views[1], &results, &Shown::default(), false);
+        drawn += &sweep::panels(&views[2]).unwrap();
+        // An element a line, so that a difference can be read.
+        let drawn = drawn.replace("><", ">\n<");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/lab/page/golden.html");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &drawn).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap();
+        let differs = golden.lines().zip(drawn.lines()).find(|(golden, drawn)| golden != drawn);
+        assert!(golden == drawn, "look at the page, then run with UPDATE_GOLDEN=1: {differs:#?}");
+    }
+
+    #[test]
+    fn the_page_is_one_file_with_every_chart() {
+        let page = render(&sample::results());
+        for outside in ["src=", "url(", "@import", "http"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert_eq!(
+            page.matches("href=").count(),
+            page.matches("href=\"#").count(),
+            "links stay within the page"
+        );
+        for heading in [
+            "Who gets the connections",
+            "Is the difference real?",
+            "Who waits",
+            "How busy each worker was",
+            "What a message costs",
+            "Imbalance over time",
+            "Who holds the connections",
+            "When answers were slow",
+            "latency its worker",
+            "Every trial",
+            "The sweep",
+            "The figures of each mode",
+            "The comparisons",
+            "Disturbances",
+            "Settings",
+        ] {
+            assert!(page.contains(heading), "{heading} is missing");
+        }
+        assert!(page.contains("--seed 7 &lt;&amp;&gt;"), "text is escaped");
+        assert!(page.len() < BYTES_MAX, "{} bytes", page.len());
+    }
+
+    #[test]
+    fn every_element_that_is_opened_is_closed() {
+        let page = render(&sample::results());
+        for element in [
+            "main", "section", "figure", "svg", "title", "desc", "table", "tr", "td", "th", "dl", "div",
+            "ul", "li", "text", "details", "g", "h2", "h3", "p", "span",
+        ] {
+            let opened =
+                page.matches(&format!("<{element}>")).count() + page.matches(&format!("<{element} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{element}>")).count(), "{element}");
+        }
+    }
+
+    #[test]
+    fn names_within_the_page_are_there_once() {
+        let page = render(&sample::results());
+        let ids: Vec<_> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        for id in &ids {
+            assert_eq!(ids.iter().filter(|other| *other == id).count(), 1, "{id}");
+        }
+        for target in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(ids.contains(&target), "{target} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn every_drawing_has_a_title_and_every_axis_of_time_a_unit() {
+        let page = render(&sample::results());
+        for drawing in page.split("<svg ").skip(1).filter(|drawing| drawing.contains("role=\"img\"")) {
+            let title = drawing.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+            assert!(title.is_some_and(|title| title.len() > 5), "{}", &drawing[..200.min(drawing.len())]);
+        }
+        for text in page.split("class=\"axis-title").skip(1).filter_map(|rest| rest.split(&['>', '<']).nth(1))
+        {
+            let needs_unit =
+                text.starts_with("time ") || ["p99", "response"].iter().any(|it| text.contains(it));
+            let has_unit = [", s", ", ms", "times the baseline's"].iter().any(|unit| text.ends_with(unit));
+            assert!(!needs_unit || has_unit, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_page_leaves_out_what_matters_least() {
+        let mut results = sample::results();
+        let (notes, trials) = (results.scenarios.clone(), results.trials.clone());
+        for copy in 0..6 {
+            let name = |name: &str| format!("{name}-{copy}");
+            let note = notes
+                .iter()
+                .map(|note| crate::results::ScenarioNote { name: name(&note.name), ..note.clone() });
+            results.scenarios.extend(note);
+            let trial =
+                trials.iter().map(|it| crate::results::Trial { scenario: name(&it.scenario), ..it.clone() });
+            results.trials.extend(trial);
+        }
+        let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare, Detail::Words];
+        let lengths = details.map(|detail| drawn(&results, detail).len());
+        assert!(lengths.windows(2).all(|pair| pair[0] > pair[1]), "{lengths:?}");
+        let page = render(&results);
+        assert!(page.len() <= BYTES_MAX && page.contains("left out"), "{} bytes", page.len());
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_early_has_a_page_too() {
+        let mut results = sample::results();
+        results.trials.truncate(1);
+        results.interrupted = true;
+        assert!(render(&results).contains("INTERRUPTED"));
+        results.trials.clear();
+        assert!(render(&results).contains("Circumstances"));
+    }
 }

@@ -75,7 +75,9 @@ fn curves(series: &Series, detail: Detail) -> Vec<Curve> {
         thin,
     };
     let response = series.merged(|load| &load.latency).map(|merged| {
-        curve("response", points(&merged), runs(series.loads().map(|load| points(&load.latency))), false)
+        let runs = runs(series.loads().map(|load| points(&load.latency)));
+        let runs = if detail < Detail::Bare { runs } else { Vec::new() };
+        curve("response", points(&merged), runs, false)
     });
     let service = (detail < Detail::Bare).then(|| series.merged(|load| &load.service)).flatten();
     let service = service.map(|merged| curve("service", points(&merged), Vec::new(), true));

@@ -7,6 +7,7 @@ use evenkeel::measure::page::{
 };
 
 use super::{
+    Detail,
     figures::{Figure, three_digits},
     html::{figure, row},
     view::{Column, View, doubts},
@@ -17,6 +18,9 @@ const HEIGHT: f64 = 160.0;
 
 /// A panel a column. `None` where no trial has a figure.
 pub fn panels(view: &View) -> Option<String> {
+    if view.detail >= Detail::Bare {
+        return None;
+    }
     let figures = view.note.figures.iter().map(String::as_str);
     let has = |name: &str| view.trials().filter(|trial| trial.figures.contains_key(name)).count() > 1;
     // The tail is where trials differ most; else whatever is compared first.

@@ -12,7 +12,8 @@ use hdrhistogram::Histogram;
 use super::Detail;
 use crate::{
     reports::ClientReport,
-    results::{LoadFigures, Results, ScenarioNote, Trial, quantile},
+    results::{LoadFigures, Results, ScenarioNote, Trial},
+    summary::Summary,
 };
 
 /// A scenario with the trials that it had.
@@ -103,19 +104,18 @@ impl<'a> Series<'a> {
         self.trials.iter().find_map(|&trial| Some((trial, find(trial)?)))
     }
 
+    fn summary(&self) -> Summary<'a> {
+        Summary { trials: self.trials.clone() }
+    }
+
     pub fn loads(&self) -> impl Iterator<Item = &'a LoadFigures> {
         self.trials.iter().filter_map(|trial| trial.load.as_ref())
     }
 
-    /// Connections per worker, added over the rounds.
+    /// Connections per worker, added over the rounds. `None` where nobody can be uneven.
     pub fn balance(&self) -> Option<Balance> {
-        let mut sums = vec![0; self.trials.iter().map(|trial| trial.per_worker.len()).max()?];
-        for trial in &self.trials {
-            for (sum, count) in sums.iter_mut().zip(&trial.per_worker) {
-                *sum += count;
-            }
-        }
-        (sums.len() > 1 && sums.iter().any(|&sum| sum > 0)).then(|| Balance::of_counts(&sums))
+        let balance = self.summary().balance()?;
+        (balance.per_worker.len() > 1 && balance.per_worker.iter().any(|&count| count > 0)).then_some(balance)
     }
 
     /// All rounds' distributions in one. `None` without any sample.
@@ -132,13 +132,12 @@ impl<'a> Series<'a> {
 
     /// A quantile of the response time over all rounds, if enough samples lie beyond it.
     pub fn quantile_ns(&self, q: f64) -> Option<u64> {
-        quantile(&self.merged(|load| &load.latency)?, q)
+        self.summary().quantile_ns(q)
     }
 
     /// If any round was overloaded: the share of the offered load that the worst one achieved.
     pub fn overload(&self) -> Option<f64> {
-        let shares = self.loads().filter(|load| load.overloaded);
-        shares.map(|load| load.achieved_per_s / load.offered_per_s).min_by(f64::total_cmp)
+        self.summary().overload()
     }
 
     /// The median over the rounds of a figure of the trials.
@@ -201,4 +200,57 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn colour(accept: &str) -> usize {
     let known = ["private", "shared", "exclusive", "rotate", "dealt", "local"];
     known.iter().position(|&name| name == accept).unwrap_or(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::sample;
+
+    #[test]
+    fn accept_modes_are_columns_with_colours_of_their_own() {
+        let results = sample::results();
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        let columns: Vec<_> =
+            view.columns.iter().map(|column| (&*column.name, column.series.len())).collect();
+        assert_eq!(columns, [("private", 2), ("exclusive", 2)]);
+        let looks: Vec<_> = view.series().map(|series| series.hue.to_string()).collect();
+        assert_eq!(looks, ["c0", "c0 d1", "c2", "c2 d1"]);
+        assert_eq!(view.twins.len(), 2);
+        let rows: Vec<_> = view.series_by_row().iter().map(|series| series.mode).collect();
+        assert_eq!(rows, ["private/level", "exclusive/level", "private/edge", "exclusive/edge"]);
+    }
+
+    #[test]
+    fn modes_of_one_accept_mode_are_columns_each() {
+        let results = sample::results();
+        let view = View::new(&results, &results.scenarios[1], Detail::All);
+        let names: Vec<_> = view.columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names, ["private/edge", "private/edge+unlimited"]);
+        assert_ne!(view.hue("private/edge"), view.hue("private/edge+unlimited"));
+    }
+
+    #[test]
+    fn a_mode_that_never_ran_has_no_column() {
+        let mut results = sample::results();
+        results.trials.retain(|trial| trial.mode.starts_with("private"));
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        assert_eq!(view.columns.len(), 1);
+    }
+
+    #[test]
+    fn a_doubtful_trial_says_why() {
+        let mut trial = sample::results().trials[0].clone();
+        assert_eq!(doubts(&trial), Vec::<&str>::new());
+        (trial.clean, trial.stationary) = (false, Some(false));
+        assert_eq!(doubts(&trial), ["the client itself was late", "not stationary"]);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        assert_eq!(
+            (median(vec![3.0, 1.0]), median(vec![2.0, 9.0, 1.0]), median(vec![])),
+            (Some(2.0), Some(2.0), None)
+        );
+    }
 }

@@ -55,6 +55,8 @@ const SERVER_OWN: &[&str] = &[
     "--listen-trigger",
     "--upstream",
 ];
+/// Those of the clients beside the measured one; they last until it is done, unless they are told otherwise.
+const BESIDE_OWN: &[&str] = &["--json", "--greet", "--seed", "--hlog"];
 const CLIENT_OWN: &[&str] = &["--json", "--greet", "--seed", "--warmup", "--duration", "--hlog"];
 
 /// The longest file that is read.
@@ -220,7 +222,7 @@ fn beside(table: &Entry<'_>) -> Result<Beside, Mistake> {
     fields(table, BESIDE, |entry| {
         match entry.key {
             "name" => name = Some(values::name(entry)?),
-            _ => flags = values::flags(entry, CLIENT_OWN)?,
+            _ => flags = values::flags(entry, BESIDE_OWN)?,
         }
         Ok(())
     })?;

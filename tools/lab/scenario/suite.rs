@@ -44,7 +44,15 @@ impl Suite {
         rounds: 6,
         factor: 1.0,
         modes: Vec::new,
-        scenarios: &["trickle", "busy"],
+        scenarios: &[
+            "trickle",
+            "few-long",
+            "idle-then-surge",
+            "heavy-hitters",
+            "stalled-worker",
+            "ping-pong",
+            "hog-and-mice",
+        ],
         without: &[],
     };
     pub const FULL: Self = Self {

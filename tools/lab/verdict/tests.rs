@@ -205,6 +205,23 @@ fn triggers_that_spread_differently_are_told_apart() {
 }
 
 #[test]
+fn workers_that_are_not_clearly_further_apart_are_not_told_of() {
+    let mut results = quick(4);
+    assert!(text(&results, "workers").contains("in private"));
+    // In `rotate` it is now anything from 1.1 to 3.
+    for trial in results.trials.iter_mut().filter(|trial| trial.mode.starts_with("rotate")) {
+        let apart = 1.1 + 0.6 * trial.round as f64;
+        trial.figures.insert("worker_p99_max_over_min".into(), apart);
+    }
+    results.trials.retain(|trial| !trial.mode.starts_with("shared"));
+    conclude(&mut results);
+    assert_eq!(text(&results, "workers"), "");
+    // Two trials a mode have a range that means nothing.
+    assert_eq!(text(&quick(1), "workers"), "");
+    assert!(text(&quick(2), "workers").contains("in private"), "four trials, of two triggers");
+}
+
+#[test]
 fn a_claim_is_told_with_its_figure() {
     let mut results = quick(4);
     let claim = text(&results, "trickle");
