@@ -32,8 +32,15 @@ const BARS_MAX: usize = 24;
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Figures with a column of their own, or that one of those tells as well.
-const SHOWN: [&str; 6] =
-    ["dispersion", "p50_ns", "p99_ns", "p999_ns", "achieved_share", "cpu_ns_per_message"];
+const SHOWN: [&str; 7] = [
+    "dispersion",
+    "switches_per_accept",
+    "p50_ns",
+    "p99_ns",
+    "p999_ns",
+    "achieved_share",
+    "cpu_ns_per_message",
+];
 
 /// Whether the table may use bold type and colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +59,7 @@ pub fn render(results: &Results, style: Style) -> String {
 pub fn legend(results: &Results) -> String {
     let text = format!(
         "Connections: the sum of {}, workers in order of registration. disp.: index of dispersion, chance is 1. \
-         chance?: more even (better) or more packed (worse) than chance. CPU: per message. Latency: from the moment when a message \
+         chance?: more even (better) or more packed (worse) than chance. switches: the server's context switches per connection. CPU: per message. Latency: from the moment when a message \
          was due, as the client saw it; {NOTHING}: fewer than ten samples beyond. OVERLOADED n%: n % of the offered \
          load was answered in time. Last column: times the baseline's; ▲ higher, ▼ lower, = no difference seen, \
          ? too few rounds.",
@@ -183,6 +190,10 @@ fn balance(note: &ScenarioNote, lines: &[Line]) -> Vec<Column> {
         columns.push(Column::of(lines, "disp.", Align::Right, index));
     }
     columns.push(Column::of(lines, "chance?", Align::Left, verdict));
+    if !note.has_load {
+        let switches = |line: &Line| Some(format!("{:.1}", line.figure("switches_per_accept")?));
+        columns.push(Column::of(lines, "switches", Align::Right, switches));
+    }
     columns
 }
 

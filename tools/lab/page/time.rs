@@ -34,7 +34,7 @@ pub fn latency(view: &View) -> Option<String> {
     if view.detail >= Detail::Least {
         return None;
     }
-    let maps: Vec<_> = view.series_by_row().into_iter().filter_map(|series| Map::of(series)).collect();
+    let maps: Vec<_> = view.series_by_row().into_iter().filter_map(Map::of).collect();
     let most = extent(maps.iter().flat_map(|map| &map.counts).flatten().map(|&count| count as f64))?.1;
     let (low, high) = extent(maps.iter().flat_map(|map| [map.low_ns, map.high_ns]))?;
     let levels = Levels::logarithmic(most);
@@ -198,7 +198,7 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
     let title = format!("Fullest worker over the mean in {}", column.name);
     let mut frame = Frame::new(PANEL, &title, "Lines over time, beside a band of what chance gives.");
     let (left, right) = frame.x_range();
-    let rounds: Vec<(_, Vec<Vec<(f64, f64)>>)> = column
+    let rounds: Vec<(_, Vec<Line>)> = column
         .series
         .iter()
         .map(|series| (series, series.trials.iter().filter_map(|trial| uneven(trial)).collect()))
@@ -229,8 +229,11 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
     Some(figure(&column.name, "", "", &frame.svg.finish()))
 }
 
+/// Over time.
+type Line = Vec<(f64, f64)>;
+
 /// (seconds, max/mean) at the end of each slice in which there were connections.
-fn uneven(trial: &Trial) -> Option<Vec<(f64, f64)>> {
+fn uneven(trial: &Trial) -> Option<Line> {
     let slices = slices(trial).filter(|slices| has_workers(slices))?;
     let workers = &slices.open_by_worker;
     let count = workers.iter().map(Vec::len).min()?;
@@ -247,7 +250,7 @@ fn uneven(trial: &Trial) -> Option<Vec<(f64, f64)>> {
 }
 
 /// At each time of the first round, what `pick` makes of all rounds' values.
-fn across(rounds: &[Vec<(f64, f64)>], pick: impl Fn(Vec<f64>) -> Option<f64>) -> Vec<(f64, f64)> {
+fn across(rounds: &[Line], pick: impl Fn(Vec<f64>) -> Option<f64>) -> Line {
     let reach = rounds.iter().map(Vec::len).min().unwrap_or(0);
     let every = reach.div_ceil(COLUMNS_MAX).max(1);
     let at =
