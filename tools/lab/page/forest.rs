@@ -42,8 +42,11 @@ pub struct Plot {
     pub html: String,
 }
 
-/// A plot for each figure that was compared.
+/// A plot for each figure that was compared. None of a sweep: its own charts show each step beside the others.
 pub fn plots(view: &View, comparisons: &[Comparison]) -> Vec<Plot> {
+    if view.note.sweep.is_some() {
+        return Vec::new();
+    }
     let drawn = |name: &String| {
         let html = plot(view, &of(view, comparisons, name), name)?;
         Some(Plot { scenario: view.note.name.to_string(), figure: name.to_string(), html })

@@ -113,7 +113,7 @@ impl<'a> Axes<'a> {
     fn marks(&self, frame: &mut Frame, series: &Series, place: &dyn Fn(&Trial) -> Option<(f64, f64)>) {
         let (doubtful, clean): (Vec<&Trial>, Vec<_>) =
             series.trials.iter().partition(|trial| !doubts(trial).is_empty());
-        let (colour, round) = (series.hue.colour(), series.hue.dash() % 2 == 0);
+        let (colour, round) = (series.hue.colour(), series.hue.dash().is_multiple_of(2));
         let shape = if round { "" } else { " square" };
         let clean: Vec<_> = clean.into_iter().filter_map(place).collect();
         frame.svg.dots(&format!("marks {colour}{shape}"), &clean);

@@ -225,8 +225,8 @@ fn workers_that_are_not_clearly_further_apart_are_not_told_of() {
 fn a_claim_is_told_with_its_figure() {
     let mut results = quick(4);
     let claim = text(&results, "trickle");
-    let expected = "Holds (trickle): EPOLLEXCLUSIVE packs (max/mean of connections, exclusive/edge: 4; claimed: at least 2.5).";
-    assert_eq!(claim, expected);
+    let figure = "(max/mean of connections, exclusive/edge: 4; claimed: at least 2.5)";
+    assert_eq!(claim, format!("Holds (trickle): EPOLLEXCLUSIVE packs {figure}."));
     results.claims.push(ClaimResult {
         over: Some("private/edge".into()),
         value: Some(0.5),
