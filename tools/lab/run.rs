@@ -116,7 +116,7 @@ pub fn conclude(results: &mut Results, store: &Store) -> Result<(), String> {
     results.claims = claims::all(results);
     results.verdicts = verdict::all(results);
     store.save_results(results)?;
-    store.write("report.html", &page::render(results))
+    page::pages(results).iter().try_for_each(|page| store.write(&page.name, &page.html))
 }
 
 /// One run and where it is kept.

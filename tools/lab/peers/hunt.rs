@@ -385,7 +385,10 @@ impl Tally {
         let duration_s = (self.ended_ns - self.begun_ns) as f64 / 1e9;
         let nothing = HistogramJson::new("ns", &evenkeel::measure::histograms::histogram());
         let latency = HistogramJson::new("ns", &self.latency);
-        let worker = |(worker, connections): (usize, &u64)| json!({"worker": worker, "connections": connections, "messages": 0, "latency": nothing});
+        let worker = |(worker, connections): (usize, &u64)| {
+            let latency = &nothing;
+            json!({"worker": worker, "connections": connections, "messages": 0, "latency": latency})
+        };
         json!({
             "schema": "evenkeel-load/1",
             "version": env!("CARGO_PKG_VERSION"),
