@@ -191,7 +191,12 @@ impl Run {
     fn trial(&mut self, plan: &Plan, interrupts: &Interrupts) -> Result<(), Failure> {
         let at_s = self.taken_s + self.started.elapsed().as_secs_f64();
         let hlog = self.store.hlog_in_progress();
-        let (reports, conditions) = trial::run(plan, Some(&hlog), interrupts)?;
+        let ran = trial::run(plan, Some(&hlog), interrupts);
+        if ran.is_err() {
+            // Half a log is none; perhaps there isn't one at all.
+            let _ = std::fs::remove_file(&hlog);
+        }
+        let (reports, conditions) = ran?;
         let observed = Observed { reports, conditions, at_s, hlog: hlog.exists() };
         self.keep(plan, &observed).map_err(Failure::Failed)
     }
