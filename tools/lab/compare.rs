@@ -90,10 +90,12 @@ fn line(old: &Results, new: &Results, one: &Comparison) -> String {
             .map_or_else(|| NOTHING.to_owned(), |value| shown(&one.figure, value))
     };
     let step = one.step.map(|step| format!(" at {step}")).unwrap_or_default();
-    let ratio = one.ratio.map_or_else(
-        || NOTHING.to_owned(),
-        |ratio| format!("×{:.2} [{:.2}, {:.2}]", ratio.estimate, ratio.low, ratio.high),
-    );
+    let ratio = match one.ratio {
+        // Of too few rounds there is no interval.
+        Some(ratio) if one.call == Call::TooFewRounds => format!("×{:.2}", ratio.estimate),
+        Some(ratio) => format!("×{:.2} [{:.2}, {:.2}]", ratio.estimate, ratio.low, ratio.high),
+        None => NOTHING.to_owned(),
+    };
     let call = match one.call {
         Call::Lower => "lower",
         Call::Higher => "higher",

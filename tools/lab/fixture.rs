@@ -46,6 +46,7 @@ pub fn results_of(rounds: usize) -> Results {
         modes: Mode::quick().iter().map(Mode::to_string).collect(),
         trials_planned: trials.len(),
         interrupted: false,
+        failures: Vec::new(),
         trials,
         comparisons: Vec::new(),
         claims: Vec::new(),

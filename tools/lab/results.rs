@@ -42,6 +42,9 @@ pub struct Results {
     pub trials_planned: usize,
     /// The run ended early, by Ctrl-C or by a failure; the trials are those that were finished.
     pub interrupted: bool,
+    /// What ended a scenario early, a sentence each; its remaining trials were left out.
+    #[serde(default)]
+    pub failures: Vec<String>,
     /// In the order in which they ran.
     pub trials: Vec<Trial>,
     pub comparisons: Vec<Comparison>,
@@ -283,7 +286,9 @@ impl Results {
     pub fn warnings(&self) -> Vec<(&'static str, String)> {
         let mut warnings = Vec::new();
         let Machine { cpus, others_percent, steal_percent, .. } = &self.machine;
-        if self.interrupted {
+        if !self.failures.is_empty() {
+            warnings.push(("FAILED", self.failures.join("; ")));
+        } else if self.interrupted {
             warnings.push(("INTERRUPTED", "the run ended early".to_owned()));
         }
         if self.contended {

@@ -57,7 +57,8 @@ pub fn run(request: Request) -> ExitCode {
         run.announce();
     }
     match run.trials(&interrupts).and_then(|()| run.conclude().map_err(Failure::Failed)) {
-        Ok(()) => tell(&run.results, &run.store),
+        Ok(()) if run.results.failures.is_empty() => tell(&run.results, &run.store),
+        Ok(()) => run.admit(),
         Err(why) => run.give_up(&why, interrupts.status()),
     }
 }
@@ -147,7 +148,7 @@ impl Run {
             })?;
             let done: HashSet<usize> = kept.trials.iter().map(|trial| trial.order).collect();
             plans.retain(|plan| !done.contains(&plan.order));
-            (store, kept)
+            (store, Results { failures: Vec::new(), ..kept })
         } else {
             (Store::create(dir)?, fresh)
         };
@@ -161,13 +162,25 @@ impl Run {
         eprintln!("evenkeel-lab: {trials} trials, about {time}; Ctrl-C keeps what is finished in {dir}");
     }
 
-    /// Runs every trial; each is on disk before the next begins.
+    /// Runs every trial; each is on disk before the next begins. A scenario of which one fails is left out from
+    /// there on: what ails it would ail its other trials, and is no reason to lose the other scenarios.
     fn trials(&mut self, interrupts: &Interrupts) -> Result<(), Failure> {
         let plans = std::mem::take(&mut self.plans);
         let mut progress = Progress::new(&plans);
+        let mut failed = HashSet::new();
         let ran = plans.iter().enumerate().try_for_each(|(index, plan)| {
+            if failed.contains(&plan.scenario.name) {
+                progress.done(plan);
+                return Ok(());
+            }
             progress.begin(index, plan);
-            self.trial(plan, interrupts).map_err(|why| at(plan, why))?;
+            match self.trial(plan, interrupts) {
+                Err(Failure::Failed(message)) => {
+                    failed.insert(plan.scenario.name.clone());
+                    self.results.failures.push(format!("{}: {message}", plan.title()));
+                }
+                other => other?,
+            }
             progress.done(plan);
             Ok(())
         });
@@ -194,6 +207,16 @@ impl Run {
     fn conclude(&mut self) -> Result<(), String> {
         self.results.machine.note(&self.before);
         conclude(&mut self.results, &self.store)
+    }
+
+    /// Tells what is there of a run in which a scenario failed, and what failed.
+    fn admit(&self) -> ExitCode {
+        tell(&self.results, &self.store);
+        for failure in &self.results.failures {
+            eprintln!("evenkeel-lab: {failure}");
+        }
+        let (kept, planned) = (self.results.trials.len(), self.results.trials_planned);
+        cli::failure(&format!("{kept} of {planned} trials were finished; --resume tries the others again"))
     }
 
     /// A run that ended early: what was finished is kept and concluded from.
@@ -237,6 +260,7 @@ fn fresh(request: &Request, machine: Machine, trials_planned: usize) -> Results 
         modes: modes(parts),
         trials_planned,
         interrupted: true,
+        failures: Vec::new(),
         trials: Vec::new(),
         comparisons: Vec::new(),
         claims: Vec::new(),
@@ -260,11 +284,4 @@ fn modes(parts: &[Part]) -> Vec<String> {
 fn default_dir(started: &str) -> PathBuf {
     let time = started.split('.').next().unwrap_or(started).replace(':', "-");
     PathBuf::from("lab-results").join(time)
-}
-
-fn at(plan: &Plan, why: Failure) -> Failure {
-    match why {
-        Failure::Failed(message) => Failure::Failed(format!("{}: {message}", plan.title())),
-        Failure::Interrupted => Failure::Interrupted,
-    }
 }

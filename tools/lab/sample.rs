@@ -26,6 +26,7 @@ pub fn run() -> Results {
         modes: Vec::new(),
         trials_planned: 0,
         interrupted: false,
+        failures: Vec::new(),
         trials: Vec::new(),
         comparisons: Vec::new(),
         claims: Vec::new(),

@@ -24,6 +24,8 @@ pub const NOTHING: &str = "–";
 const WIDTH: usize = 100;
 /// Between two columns.
 const GAP: usize = 2;
+/// The widest heading of the last column; the legend says what it is.
+const CALL_MAX: usize = 18;
 /// With more workers than these, their counts are left to the page: bars alone.
 const COUNTED_MAX: usize = 4;
 /// With more workers than these, a bar stands for several of them.
@@ -59,9 +61,11 @@ pub fn render(results: &Results, style: Style) -> String {
 pub fn legend(results: &Results) -> String {
     let text = format!(
         "Connections: the sum of {}, workers in order of registration. disp.: index of dispersion, chance is 1. \
-         chance?: more even (better) or more packed (worse) than chance. switches: the server's context switches per connection. CPU: per message. Latency: from the moment when a message \
+         chance?: more even (better) or more packed (worse) than chance. switches: the server's context \
+         switches per connection. CPU: per message. Latency: from the moment when a message \
          was due, as the client saw it; {NOTHING}: fewer than ten samples beyond. OVERLOADED n%: n % of the offered \
-         load was answered in time. Last column: times the baseline's; ▲ higher, ▼ lower, = no difference seen, \
+         load was answered in time. Last column: the first figure that is compared, times the baseline's; \
+         ▲ higher, ▼ lower, = no difference seen, \
          ? too few rounds.",
         match results.rounds {
             1 => "one round".to_owned(),
@@ -202,7 +206,8 @@ fn compared(note: &ScenarioNote, lines: &[Line]) -> Vec<Column> {
     let figures = note.figures.iter().filter(|name| !SHOWN.contains(&name.as_str()));
     let column = |name: &String| {
         let of = Figure::named(name);
-        let heading = [of.short(name), of.unit.to_owned()].join(" ");
+        let unit = if of.unit == "per s" { "" } else { of.unit };
+        let heading = [&of.short(name), unit].join(" ");
         Column::of(lines, heading.trim_end(), Align::Right, |line| {
             Some(three_digits(of.value(line.figure(name)?)))
         })
@@ -244,7 +249,10 @@ fn calls(results: &Results, note: &ScenarioNote, lines: &[Line]) -> Option<Colum
         let ratio = one.ratio.as_ref().map(|ratio| format!("×{} ", times(ratio.estimate)));
         Some(ratio.unwrap_or_default() + sign(one.call))
     };
-    let heading = format!("{} vs base", Figure::named(figure).short(figure));
+    let heading = match format!("{} vs base", Figure::named(figure).short(figure)) {
+        long if columns_of(&long) > CALL_MAX => "vs base".to_owned(),
+        heading => heading,
+    };
     Some(Column::of(lines, &heading, Align::Right, call))
 }
 

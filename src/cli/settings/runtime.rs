@@ -21,7 +21,7 @@ pub const RUNTIME: &[Setting<Options>] = &[
         flag: "cores",
         key: "cores",
         takes: Text("LIST|all"),
-        help: "The cores to use, such as 0-3,6, for the first worker the first; all is every core that this process may use",
+        help: "The cores to use, in the order of workers, such as 0-3,6; all is every core that this process may use",
         set: |options, text| put(&mut options.cores, values::unless("all", text, units::cores)),
         show: |options| values::or("all", options.cores.as_ref(), |cores| units::write_cores(cores)),
     },

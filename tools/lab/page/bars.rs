@@ -243,3 +243,29 @@ fn note(column: &Column, balances: &[Balance]) -> String {
 fn total(trial: &Trial) -> u64 {
     trial.per_worker.iter().sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::sample;
+
+    #[test]
+    fn a_column_says_what_its_counts_are_beside_chance() {
+        let results = sample::results();
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        let row = connections(&view).unwrap();
+        assert!(row.contains("exclusive <span class=\"badge alarm\">PACKED</span>"), "{row}");
+        assert!(row.contains("worker 0: level 40, 40; edge 40, 40"), "{row}");
+        assert!(row.contains("by chance, a worker gets 14 to 26 (95 %)"), "{row}");
+        let one_worker = crate::results::ScenarioNote { workers: 1, ..results.scenarios[0].clone() };
+        assert_eq!(busy(&View::new(&results, &one_worker, Detail::All)), None);
+    }
+
+    #[test]
+    fn rounds_with_different_numbers_of_connections_have_no_band() {
+        let mut results = sample::results();
+        results.trials[0].per_worker = vec![9, 3];
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        assert!(even_band(&view.columns[0]).is_none() && even_band(&view.columns[1]).is_some());
+    }
+}

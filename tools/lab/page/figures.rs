@@ -28,7 +28,7 @@ impl Figure {
 
     /// The fewest words: `p99`, `switches per accept`.
     pub fn short(&self, name: &str) -> String {
-        name.replace("_ns", "").replace("_per_", "/").replace('_', " ")
+        name.replace("_ns", "").replace("max_over_m", "max/m").replace("_per_", "/").replace('_', " ")
     }
 
     /// The value in the figure's unit.

@@ -222,3 +222,40 @@ fn draw_ratio(frame: &mut Frame, ratio: &Ratio, (hue, hollow): (&str, &str), y: 
     frame.svg.line(&format!("thin {hue}"), (x.at(ratio.low), y), (x.at(ratio.high), y));
     frame.svg.circle(&format!("dot {hue}{hollow}"), (x.at(ratio.estimate), y), 4.0, "");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::{Detail, sample};
+
+    #[test]
+    fn a_mark_is_full_where_a_difference_is_called() {
+        let results = sample::results();
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        let plots = plots(&view, &results.comparisons);
+        let names: Vec<_> = plots.iter().map(|plot| plot.figure.as_str()).collect();
+        assert_eq!(names, ["dispersion", "p99_ns"]);
+        let html = &plots[1].html;
+        assert!(html.contains("<small>higher: exclusive</small>"), "{html}");
+        assert_eq!(html.matches("class=\"dot c2\"").count(), 1, "the called one is full");
+        assert_eq!(html.matches("hollow").count(), 2, "edge and A/A are hollow");
+        assert!(html.contains("A/A: private") && html.contains("×5.00 [4.00, 6.25]"), "{html}");
+    }
+
+    #[test]
+    fn nothing_is_plotted_of_what_was_not_compared() {
+        let mut results = sample::results();
+        results.comparisons.iter_mut().for_each(|one| one.ratio = None);
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        assert!(plots(&view, &results.comparisons).is_empty());
+        assert!(numbers(&view, &results.comparisons).is_some_and(|table| table.contains("–")));
+    }
+
+    #[test]
+    fn the_axis_holds_all_intervals_and_is_not_too_narrow() {
+        assert_eq!(domain([].into_iter()), (0.9 / 1.05, 1.1 * 1.05));
+        let (low, high) = domain([1e-9, 7.0].into_iter());
+        assert!(low == 1e-3 && (7.0..8.0).contains(&high));
+        assert!(ticks((0.5, 1.6)).contains(&1.25) && ticks((0.01, 200.0)).contains(&100.0));
+    }
+}

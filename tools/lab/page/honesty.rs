@@ -49,7 +49,8 @@ pub fn section(results: &Results, agreement: &str) -> String {
         .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)))
         .collect();
     format!(
-        "<section id=\"circumstances\">\n<h2>Circumstances</h2>\n{said}{charts}<h3>Settings</h3>\n<dl>\n{rows}</dl>\n</section>\n"
+        "<section id=\"circumstances\">\n<h2>Circumstances</h2>\n{said}{charts}\
+         <h3>Settings</h3>\n<dl>\n{rows}</dl>\n</section>\n"
     )
 }
 
@@ -103,7 +104,8 @@ fn settings<'a>(results: &'a Results, agreement: &str) -> Vec<(&'a str, String)>
         (
             "doubtful trials",
             format!(
-                "{doubtful}: {overloaded} overloaded, {late} with a late client, {} not stationary; they count all the same",
+                "{doubtful}: {overloaded} overloaded, {late} with a late client, {} not stationary; they count \
+                 all the same",
                 count("not stationary")
             ),
         ),

@@ -288,3 +288,43 @@ fn time_ticks(frame: &mut Frame, x: &Scale, length_s: f64) {
         frame.x_tick(x.at(s), &tick_text(s));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::sample;
+
+    #[test]
+    fn imbalance_is_the_fullest_over_the_mean() {
+        let results = sample::results();
+        let packed = results.trials.iter().find(|trial| trial.mode == "exclusive/level").unwrap();
+        let line = uneven(packed).unwrap();
+        assert!(line.iter().all(|&(_, ratio)| ratio == 2.0), "all of two workers' on one: {line:?}");
+        assert_eq!(line.last().map(|&(s, _)| s), Some(2.0), "eight slices of 250 ms");
+    }
+
+    #[test]
+    fn a_strip_has_a_lane_a_worker() {
+        let results = sample::results();
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        let strip = strip(view.series().next().unwrap()).unwrap();
+        assert_eq!((strip.rows.len(), strip.rows[0].len(), strip.measured_s), (2, 8, (1.0, 2.0)));
+        assert_eq!(strip.rows[0][7], 18.0);
+    }
+
+    #[test]
+    fn without_slices_nothing_is_drawn() {
+        let mut results = sample::results();
+        for load in results.trials.iter_mut().filter_map(|trial| trial.load.as_mut()) {
+            load.client.slices = None;
+        }
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        assert_eq!((latency(&view), workers(&view), imbalance(&view)), (None, None, None));
+    }
+
+    #[test]
+    fn a_long_run_is_drawn_in_few_columns() {
+        let long: Vec<Line> = vec![(0..1000).map(|at| (f64::from(at), 1.0)).collect(); 2];
+        assert!(across(&long, median).len() <= COLUMNS_MAX);
+    }
+}

@@ -10,7 +10,7 @@ use super::{
     Detail,
     figures::{Figure, three_digits},
     html::{figure, row},
-    view::{Column, View, doubts},
+    view::{Column, Series, View, doubts},
 };
 use crate::results::Trial;
 
@@ -33,8 +33,8 @@ pub fn panels(view: &View) -> Option<String> {
     row(
         "Every trial",
         &format!(
-            "{title}. A mark is a trial, a fresh server and a fresh client, at the time when it ran. Hollow: overloaded, \
-             the client itself was late, or not stationary.{twins} Grey: the other modes.",
+            "{title}. A mark is a trial, a fresh server and a fresh client, at the time when it ran. Hollow: \
+             overloaded, the client itself was late, or not stationary.{twins} Grey: the other modes.",
         ),
         panels,
     )
@@ -103,23 +103,28 @@ impl<'a> Axes<'a> {
             }
         }
         for series in &column.series {
-            let (doubtful, clean): (Vec<&Trial>, Vec<_>) =
-                series.trials.iter().partition(|trial| !doubts(trial).is_empty());
-            let (colour, round) = (series.hue.colour(), series.hue.dash() % 2 == 0);
-            let shape = if round { "" } else { " square" };
-            let clean: Vec<_> = clean.into_iter().filter_map(place).collect();
-            frame.svg.dots(&format!("marks {colour}{shape}"), &clean);
-            for (trial, at) in doubtful.into_iter().filter_map(|trial| Some((trial, place(trial)?))) {
-                let (class, tip) = (format!("dot {colour} hollow"), self.tip(trial, ""));
-                if round {
-                    frame.svg.circle(&class, at, 3.2, &tip);
-                } else {
-                    frame.svg.rect(&class, (at.0 - 3.0, at.1 - 3.0), (6.0, 6.0), &tip);
-                }
-            }
+            self.marks(&mut frame, series, &place);
         }
         frame.titles("time in the run, s", &short(title));
         frame.svg.finish()
+    }
+
+    /// The trials of a mode: those without doubts are one element.
+    fn marks(&self, frame: &mut Frame, series: &Series, place: &dyn Fn(&Trial) -> Option<(f64, f64)>) {
+        let (doubtful, clean): (Vec<&Trial>, Vec<_>) =
+            series.trials.iter().partition(|trial| !doubts(trial).is_empty());
+        let (colour, round) = (series.hue.colour(), series.hue.dash().is_multiple_of(2));
+        let shape = if round { "" } else { " square" };
+        let clean: Vec<_> = clean.into_iter().filter_map(place).collect();
+        frame.svg.dots(&format!("marks {colour}{shape}"), &clean);
+        for (trial, at) in doubtful.into_iter().filter_map(|trial| Some((trial, place(trial)?))) {
+            let (class, tip) = (format!("dot {colour} hollow"), self.tip(trial, ""));
+            if round {
+                frame.svg.circle(&class, at, 3.2, &tip);
+            } else {
+                frame.svg.rect(&class, (at.0 - 3.0, at.1 - 3.0), (6.0, 6.0), &tip);
+            }
+        }
     }
 
     fn tip(&self, trial: &Trial, what: &str) -> String {

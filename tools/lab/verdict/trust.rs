@@ -88,7 +88,11 @@ pub fn conditions(results: &Results) -> Option<String> {
         number(&|trial| trial.stationary == Some(false)),
         "the second half was unlike the first",
     );
-    let drops = of("SYNs dropped", number(&|trial| trial.conditions.listen_drops > 0), "a full accept queue");
+    let drops = of(
+        "SYNs dropped",
+        number(&|trial| trial.conditions.listen_drops > 0),
+        "a full accept queue, anywhere on the machine",
+    );
     let parts = [contended, disturbed, unsteady, drops, tardy(results)];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("Conditions: {}.", parts.join("; ")))

@@ -24,8 +24,8 @@ pub fn sentence(results: &Results, note: &ScenarioNote) -> Option<String> {
         format!("; {} of the variance of its connections' p99 lies between workers", percent(share))
     });
     Some(format!(
-        "Who pays in {}: in {} the clients of the slowest worker have a p99 {} that of the fastest one's ({} to {} over \
-         rounds){}; in {} it is {} ({} to {}).",
+        "Who pays in {}: in {} the clients of the slowest worker have a p99 {} that of the fastest one's ({} to {} \
+         over rounds){}; in {} it is {} ({} to {}).",
         note.name,
         most.name,
         times(most.median),
