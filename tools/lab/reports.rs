@@ -58,10 +58,6 @@ pub struct ClientReport {
 pub struct ClientConfig {
     /// Bytes of a message.
     pub size: u64,
-    /// Connections open at a time.
-    pub connections: u64,
-    /// Messages after which each is replaced.
-    pub churn: Option<u64>,
 }
 
 /// What failed, by kind.
@@ -137,13 +133,6 @@ impl ClientReport {
             }
         }
         counts
-    }
-}
-
-impl ClientReport {
-    /// How many connections it may have left before they were greeted: none, unless it replaces them.
-    pub fn left_at_most(&self) -> u64 {
-        self.config.churn.map_or(0, |_| self.config.connections + self.errors.all())
     }
 }
 
