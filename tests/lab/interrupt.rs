@@ -99,4 +99,5 @@ fn end_in_the_middle(name: &str, file: &Path, is_there: impl Fn(u32) -> bool) {
     assert!(started.elapsed() < Duration::from_secs(30), "it waited for the end of the trial");
     assert_eq!(results(&dir)["trials"].as_array().map(Vec::len), Some(0));
     assert!(dir.join("report.html").exists());
+    assert_eq!(fs::read_dir(dir.join("hlog")).unwrap().count(), 0, "half a log");
 }

@@ -116,7 +116,7 @@ pub fn conclude(results: &mut Results, store: &Store) -> Result<(), String> {
     results.claims = claims::all(results);
     results.verdicts = verdict::all(results);
     store.save_results(results)?;
-    store.write("report.html", &page::render(results))
+    page::pages(results).iter().try_for_each(|page| store.write(&page.name, &page.html))
 }
 
 /// One run and where it is kept.
@@ -191,7 +191,12 @@ impl Run {
     fn trial(&mut self, plan: &Plan, interrupts: &Interrupts) -> Result<(), Failure> {
         let at_s = self.taken_s + self.started.elapsed().as_secs_f64();
         let hlog = self.store.hlog_in_progress();
-        let (reports, conditions) = trial::run(plan, Some(&hlog), interrupts)?;
+        let ran = trial::run(plan, Some(&hlog), interrupts);
+        if ran.is_err() {
+            // Half a log is none; perhaps there isn't one at all.
+            let _ = std::fs::remove_file(&hlog);
+        }
+        let (reports, conditions) = ran?;
         let observed = Observed { reports, conditions, at_s, hlog: hlog.exists() };
         self.keep(plan, &observed).map_err(Failure::Failed)
     }

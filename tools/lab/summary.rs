@@ -2,7 +2,10 @@
 //!
 //! Counts are added and histograms merged, bucket by bucket; percentiles are never averaged.
 
-use evenkeel::measure::balance::Balance;
+use evenkeel::measure::{
+    balance::{Balance, Verdict},
+    chance::Dispersion,
+};
 use hdrhistogram::Histogram;
 
 use super::results::{LoadFigures, Results, Trial, quantile};
@@ -20,7 +23,8 @@ impl<'a> Summary<'a> {
         Self { trials: results.trials.iter().filter(picked).collect() }
     }
 
-    /// Connections per worker, added over the rounds, and their balance. `None` without trials.
+    /// Connections per worker, added over the rounds, and their balance. `None` without trials. It is judged round by
+    /// round: a mode that packs another worker each time looks even in the sum.
     pub fn balance(&self) -> Option<Balance> {
         let workers = self.trials.iter().map(|trial| trial.per_worker.len()).max()?;
         let mut sums = vec![0; workers];
@@ -29,7 +33,9 @@ impl<'a> Summary<'a> {
                 *sum += count;
             }
         }
-        Some(Balance::of_counts(&sums))
+        let rounds: Vec<&[u64]> = self.trials.iter().map(|trial| &trial.per_worker[..]).collect();
+        let dispersion = Dispersion::of_rounds(&rounds).map_or(0.0, |dispersion| dispersion.index);
+        Some(Balance { dispersion, verdict: Some(Verdict::of_rounds(&rounds)), ..Balance::of_counts(&sums) })
     }
 
     /// The figures of the rounds that had load.
@@ -67,5 +73,28 @@ impl<'a> Summary<'a> {
         let costs: Vec<f64> =
             self.loads().map(|load| load.cpu_ns_per_message).filter(|&cost| cost > 0.0).collect();
         (!costs.is_empty()).then(|| costs.iter().sum::<f64>() / costs.len() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn packing_another_worker_each_time_is_packing() {
+        let mut results = fixture::results();
+        let mode = results.modes[0].clone();
+        let scenario = results.scenarios[0].name.clone();
+        let packed = [vec![400, 0, 0, 0], vec![0, 400, 0, 0], vec![0, 0, 400, 0], vec![0, 0, 0, 400]];
+        let mut packed = packed.into_iter().cycle();
+        let is_one = |trial: &&mut Trial| trial.mode == mode && trial.scenario == scenario;
+        for trial in results.trials.iter_mut().filter(is_one) {
+            trial.per_worker = packed.next().expect("it goes round");
+        }
+        let balance =
+            Summary::of(&results, &scenario, |name| name == mode).balance().expect("there are trials");
+        assert_eq!(balance.verdict, Some(Verdict::WorseThanChance));
+        assert_eq!(balance.dispersion, 400.0);
     }
 }

@@ -61,11 +61,10 @@ pub fn render(results: &Results, style: Style) -> String {
 pub fn legend(results: &Results) -> String {
     let text = format!(
         "Connections: the sum of {}, workers in order of registration. disp.: index of dispersion, chance is 1. \
-         chance?: more even (better) or more packed (worse) than chance. switches: the server's context \
-         switches per connection. CPU: per message. Latency: from the moment when a message \
-         was due, as the client saw it; {NOTHING}: fewer than ten samples beyond. OVERLOADED n%: n % of the offered \
-         load was answered in time. Last column: the first figure that is compared, times the baseline's; \
-         ▲ higher, ▼ lower, = no difference seen, \
+         chance?: more even (better) or more packed (worse) than chance. switches: the server's context switches per \
+         connection. CPU: per message. Latency: from the moment when a message was due, as the client saw it; \
+         {NOTHING}: fewer than ten samples beyond. OVERLOADED n%: n % of the offered load was answered in time. Last \
+         column: the first figure that is compared, times the baseline's; ▲ higher, ▼ lower, = no difference seen, \
          ? too few rounds.",
         match results.rounds {
             1 => "one round".to_owned(),

@@ -33,8 +33,8 @@ pub fn document(title: &str, style: &str, body: &str, data: Option<&str>) -> Str
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n\
-         <body>\n<main>\n{body}</main>\n{}</body>\n</html>\n",
+         <title>{}</title>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n\
+         <main>\n{body}</main>\n{}</body>\n</html>\n",
         escape(title),
         data.unwrap_or_default()
     )

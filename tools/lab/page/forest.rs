@@ -42,8 +42,11 @@ pub struct Plot {
     pub html: String,
 }
 
-/// A plot for each figure that was compared.
+/// A plot for each figure that was compared. None of a sweep: its own charts show each step beside the others.
 pub fn plots(view: &View, comparisons: &[Comparison]) -> Vec<Plot> {
+    if view.note.sweep.is_some() {
+        return Vec::new();
+    }
     let drawn = |name: &String| {
         let html = plot(view, &of(view, comparisons, name), name)?;
         Some(Plot { scenario: view.note.name.to_string(), figure: name.to_string(), html })
@@ -181,8 +184,12 @@ fn ticks((low, high): (f64, f64)) -> Vec<f64> {
     if high / low > 4.0 {
         return decade_ticks((low, high));
     }
-    let near = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5];
-    near.into_iter().filter(|tick| (low..=high).contains(tick)).collect()
+    // The finer set has to leave room for 1 between its neighbours.
+    let near: &[f64] = match high / low {
+        span if span > 2.2 => &[0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0],
+        _ => &[0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0],
+    };
+    near.iter().copied().filter(|tick| (low..=high).contains(tick)).collect()
 }
 
 fn middle(frame: &Frame, at: usize) -> f64 {
@@ -256,6 +263,7 @@ mod tests {
         assert_eq!(domain([].into_iter()), (0.9 / 1.05, 1.1 * 1.05));
         let (low, high) = domain([1e-9, 7.0].into_iter());
         assert!(low == 1e-3 && (7.0..8.0).contains(&high));
-        assert!(ticks((0.5, 1.6)).contains(&1.25) && ticks((0.01, 200.0)).contains(&100.0));
+        assert!(ticks((0.8, 1.6)).contains(&1.25) && ticks((0.01, 200.0)).contains(&100.0));
+        assert_eq!(ticks((0.8, 3.1)), [1.0, 1.5, 2.0, 3.0]);
     }
 }

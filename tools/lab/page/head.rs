@@ -7,6 +7,7 @@ use evenkeel::measure::page::escape;
 use super::{
     bars,
     figures::three_digits,
+    file_name,
     forest::{self, Plot},
     html::{badge, charts},
     view::View,
@@ -106,14 +107,19 @@ pub fn claims<'a>(claims: impl Iterator<Item = &'a ClaimResult>) -> String {
 }
 
 /// The scenarios of a long run, each with how its claims fared, as links to their sections.
-pub fn contents(views: &[View], results: &Results) -> String {
+pub fn contents(views: &[View], results: &Results, linked: bool) -> String {
     let entry = |view: &View| {
         let name = escape(&view.note.name);
         let badge = tallied(results, &view.note.name).map(|(text, kind)| badge(&text, kind) + " ");
         format!(
-            "<li><a href=\"#{name}\">{name}</a> {}{}</li>\n",
+            "<li><a href=\"#{name}\">{name}</a> {}{}{}</li>\n",
             badge.unwrap_or_default(),
-            escape(&view.note.reveals)
+            escape(&view.note.reveals),
+            if linked {
+                format!(" <a href=\"{}\">All its charts</a>", file_name(&name))
+            } else {
+                String::new()
+            }
         )
     };
     let entries: String = views.iter().map(entry).collect();

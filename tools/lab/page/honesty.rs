@@ -104,8 +104,8 @@ fn settings<'a>(results: &'a Results, agreement: &str) -> Vec<(&'a str, String)>
         (
             "doubtful trials",
             format!(
-                "{doubtful}: {overloaded} overloaded, {late} with a late client, {} not stationary; they count \
-                 all the same",
+                "{doubtful}: {overloaded} overloaded, {late} with a late client, \
+         {} not stationary; they count all the same",
                 count("not stationary")
             ),
         ),

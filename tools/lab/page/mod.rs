@@ -3,7 +3,7 @@
 //! Its order is that of a reader's questions: what was found, who gets the connections, is the difference real;
 //! then each scenario with all that its trials showed; then under which circumstances. Everything is drawn from
 //! [`Results`], and a chart that would have nothing to show isn't there. A page is at most [`BYTES_MAX`] long: of a
-//! large run, what matters least is left out until it is.
+//! large run, what matters least is left out until it is, and each scenario has a page of its own beside the first.
 
 mod bars;
 mod connections;
@@ -24,7 +24,10 @@ pub mod view;
 
 use evenkeel::measure::page::{document, escape};
 
-use super::{results::Results, verdict};
+use super::{
+    results::{Results, ScenarioNote},
+    verdict,
+};
 use head::Shown;
 use view::View;
 
@@ -53,14 +56,64 @@ pub enum Detail {
     Words,
 }
 
-/// The page of a run.
-pub fn render(results: &Results) -> String {
-    let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare];
-    let mut pages = details.into_iter().map(|detail| drawn(results, detail));
-    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| drawn(results, Detail::Words))
+/// A file of the report.
+#[derive(Debug)]
+pub struct Page {
+    pub name: String,
+    pub html: String,
 }
 
-fn drawn(results: &Results, detail: Detail) -> String {
+/// The page of a run; of one with many scenarios, a page of each besides, with all that doesn't fit in the first.
+pub fn pages(results: &Results) -> Vec<Page> {
+    let ran = |name: &str| results.trials.iter().any(|trial| trial.scenario == name);
+    let notes: Vec<_> = results.scenarios.iter().filter(|note| ran(&note.name)).collect();
+    if notes.len() <= OPEN_MAX {
+        return vec![Page { name: "report.html".to_owned(), html: render(results) }];
+    }
+    let own = |note: &&ScenarioNote| Page { name: file_name(&note.name), html: page_of(results, note) };
+    let first = fitting(|detail| drawn(results, detail, true));
+    std::iter::once(Page { name: "report.html".to_owned(), html: first })
+        .chain(notes.iter().map(own))
+        .collect()
+}
+
+/// The page of a run, without links to others.
+pub fn render(results: &Results) -> String {
+    fitting(|detail| drawn(results, detail, false))
+}
+
+/// Where the page of a scenario is, beside the first one.
+fn file_name(scenario: &str) -> String {
+    format!("report-{scenario}.html")
+}
+
+/// As much as fits.
+fn fitting(draw: impl Fn(Detail) -> String) -> String {
+    let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare];
+    let mut pages = details.into_iter().map(&draw);
+    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| draw(Detail::Words))
+}
+
+/// The page of one scenario.
+fn page_of(results: &Results, note: &ScenarioNote) -> String {
+    fitting(|detail| {
+        let view = View::new(results, note, detail);
+        let back = "<p><a href=\"report.html\">All scenarios of this run</a></p>\n";
+        let section = scenario(&view, results, &Shown::default(), false);
+        let title = format!("evenkeel-lab {} · {} · {}", results.suite, note.name, results.started);
+        document(&title, STYLE, &format!("{back}{section}{}", left_out(detail)), None)
+    })
+}
+
+fn left_out(detail: Detail) -> &'static str {
+    if detail < Detail::Less {
+        return "";
+    }
+    "<p class=\"note\">To keep this page short, some charts are left out, those of single trials first; what they \
+     would show is in raw/ beside it.</p>\n"
+}
+
+fn drawn(results: &Results, detail: Detail, linked: bool) -> String {
     let title = format!("evenkeel-lab {} · {}", results.suite, results.started);
     let agreement = verdict::agreement(results);
     let mut warnings = results.warnings();
@@ -72,16 +125,13 @@ fn drawn(results: &Results, detail: Detail) -> String {
     let (glance, shown) = head::glance(&views, results);
     body += &glance;
     if folded {
-        body += &head::contents(&views, results);
+        body += &head::contents(&views, results, linked);
     }
     for view in &views {
         body += &scenario(view, results, &shown, folded);
     }
     body += &honesty::section(results, &agreement.unwrap_or_else(|warning| warning));
-    if detail >= Detail::Less {
-        body += "<p class=\"note\">To keep this page short, some charts are left out, those of single trials first; \
-                 what they would show is in raw/ beside it.</p>\n";
-    }
+    body += left_out(detail);
     let data = (detail == Detail::All).then(|| serde_json::to_string(results).ok()).flatten();
     document(&title, STYLE, &body, data.as_deref())
 }
@@ -268,10 +318,24 @@ mod tests {
             results.trials.extend(trial);
         }
         let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare, Detail::Words];
-        let lengths = details.map(|detail| drawn(&results, detail).len());
+        let lengths = details.map(|detail| drawn(&results, detail, false).len());
         assert!(lengths.windows(2).all(|pair| pair[0] > pair[1]), "{lengths:?}");
         let page = render(&results);
         assert!(page.len() <= BYTES_MAX && page.contains("left out"), "{} bytes", page.len());
+
+        let pages = pages(&results);
+        assert_eq!(pages.len(), 1 + results.scenarios.len());
+        assert!(pages.iter().all(|page| page.html.len() <= BYTES_MAX));
+        for Page { name, .. } in &pages[1..] {
+            assert!(pages[0].html.contains(&format!("href=\"{name}\"")), "{name} is not linked");
+        }
+        assert!(pages[1].html.contains("When answers were slow"), "what the first page leaves out is there");
+    }
+
+    #[test]
+    fn a_short_run_has_one_page() {
+        let pages = pages(&sample::results());
+        assert_eq!(pages.iter().map(|page| &*page.name).collect::<Vec<_>>(), ["report.html"]);
     }
 
     #[test]
