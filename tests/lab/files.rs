@@ -30,11 +30,11 @@ fn a_scenario_of_ones_own_is_run() {
         "mine",
         "modes = [\"rotate/edge\", \"rotate/edge+wide\"]\n\
          [server]\nworkers = 2\nflags = [\"--work\", \"block:exp:200us\", \"--budget\", \"64k\"]\n\
-         [client]\nflags = [\"--connections\", \"4\", \"--rate\", \"100\"]\nwarmup = \"50ms\"\nduration = \"300ms\"\n\
+         [client]\nflags = [\"--connections\", \"4\", \"--rate\", \"100\"]\nwarmup = \"50ms\"\nduration = \"1500ms\"\n\
          [[beside]]\nname = \"hog\"\nflags = [\"--connections\", \"3\", \"--rate\", \"60\"]\n\
          [[variant]]\nname = \"wide\"\nserver = [\"--budget\", \"unlimited\"]\n\
          [sweep]\nflag = \"--rate\"\nvalues = [100, 200]\n\
-         [disturb]\nstop = { after = \"150ms\", for = \"60ms\" }\nburn = { cores = [0] }\n\
+         [disturb]\nstop = { after = \"700ms\", for = \"200ms\" }\nburn = { cores = [0] }\n\
          [[claim]]\nsays = \"Nothing fails.\"\nfigure = \"errors\"\nof = \"rotate/edge+wide\"\nat_most = 0\n",
     );
     let dir = fresh_dir("mine-run");
@@ -52,7 +52,8 @@ fn a_scenario_of_ones_own_is_run() {
         let rate = trial["load"]["offered_per_s"].as_f64().unwrap();
         let step = trial["step"].as_f64().unwrap();
         assert!((0.5..2.0).contains(&(rate / step)), "{rate} for {step}");
-        // Nothing is answered while the server stands still.
+        // Nothing is answered while the server stands still, which is long after a client has begun, even on a busy
+        // machine.
         assert!(trial["figures"]["max_ns"].as_f64() > Some(30e6), "{trial}");
         let beside = trial["client_report"].as_str().unwrap().replace(".client.json", ".hog.client.json");
         assert!(dir.join(&beside).exists(), "{beside}");

@@ -39,7 +39,8 @@ fn table(text: &str) -> String {
 fn an_interval_log_is_read_as_it_was_meant() {
     let folder = TempDir::new();
     let log = folder.file("run.hlog");
-    let server = Server::start(&["--workers", "2", "--hlog", &log]);
+    // Dealt, so that each worker has something to record.
+    let server = Server::start(&["--workers", "2", "--accept", "dealt", "--hlog", &log]);
     let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
     let rows = |name: &str| read(&log).matches(&format!("\nTag={name},")).count();
     eventually("two rows", || {
