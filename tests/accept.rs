@@ -7,7 +7,12 @@
 
 mod support;
 
-use std::{fs, io::Read, net::TcpStream, process::Output};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    process::Output,
+};
 
 use evenkeel::measure::balance::{Balance, Verdict};
 use serde_json::Value;
@@ -114,6 +119,24 @@ fn the_least_loaded_worker_is_the_one_whose_connections_have_ended() {
     server.report();
 }
 
+/// Late binding: who has turns to run leaves new connections in the queue to whoever has none, however long
+/// each of its turns is.
+#[test]
+fn a_worker_with_a_backlog_of_turns_leaves_the_shared_queue_to_others() {
+    const LATE: usize = 20;
+    let mode =
+        ["--accept", "exclusive", "--workers", "2", "--no-pin", "--greet", "--work", "block:fixed:15ms"];
+    let server = Server::start(&mode);
+    let (early, _): (Vec<_>, Vec<_>) =
+        (0..40).map(|_| greeted_client(&server)).partition(|(worker, _)| *worker == 0);
+    assert!(early.len() > LATE, "the first worker got only {} of 40", early.len());
+    let say = |mut client: &TcpStream| client.write_all(b"x").expect("there is room");
+    early.iter().for_each(|(_, client)| say(client));
+    let late: Vec<_> = (0..LATE).map(|_| server.connect()).inspect(|client| say(client)).collect();
+    let taken = late.iter().map(greeting).filter(|worker| *worker == 0).count();
+    assert!(taken <= LATE / 4, "the worker with {} turns to run took {taken} of {LATE}", early.len());
+}
+
 /// How many are accepted before a worker goes to the back is a number like any other.
 #[test]
 fn rotate_every_takes_so_many_at_a_time() {
@@ -203,11 +226,16 @@ fn shown(json: &str) -> String {
 
 /// A client, and the worker that greeted it.
 fn greeted_client(server: &Server) -> (u64, TcpStream) {
-    let mut client = server.connect();
+    let client = server.connect();
+    (greeting(&client), client)
+}
+
+/// The worker that greets a client.
+fn greeting(mut client: &TcpStream) -> u64 {
     let mut greeting = [0; 16];
     client.read_exact(&mut greeting).expect("a greeting");
     let worker = greeting.first_chunk().expect("16 bytes have a first half");
-    (u64::from_le_bytes(*worker), client)
+    u64::from_le_bytes(*worker)
 }
 
 fn two_cores() -> Option<[usize; 2]> {

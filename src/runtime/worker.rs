@@ -57,6 +57,9 @@ pub struct Worker<S: Service> {
     table: Table<Session<S::Session>>,
     intakes: Vec<Intake>,
     accept_budget: Option<usize>,
+    /// Turns to run before it takes another connection from a shared listener: of the sessions that were ready
+    /// when it last did. A pass that is cut short runs a part of them.
+    turns_owed: usize,
     backlog: usize,
     first_read: FirstRead,
     mailbox: Mailbox<Message>,
@@ -125,6 +128,7 @@ impl<S: Service> Worker<S> {
             table: Table::default(),
             intakes: parts.intakes,
             accept_budget: options.accept_budget,
+            turns_owed: 0,
             backlog: usize::try_from(options.backlog).unwrap_or(0),
             first_read: FirstRead::default(),
             mailbox: parts.mailbox,
@@ -158,7 +162,7 @@ impl<S: Service> Worker<S> {
         let work_before = self.cx.work;
         self.collect();
         self.read_mail();
-        if !self.cx.ready.is_empty() {
+        if !self.cx.ready.is_empty() && self.turns_owed == 0 {
             self.accept_before_turns();
         }
         self.run_ready();
@@ -272,6 +276,7 @@ impl<S: Service> Worker<S> {
         let mut start_ns = self.clock_ns();
         for turn in 1..=ready {
             let Some(token) = self.cx.ready.pop() else { break };
+            self.turns_owed = self.turns_owed.saturating_sub(1);
             let readable_ns = self.run_turn(token, start_ns);
             // Where no durations are recorded, a look now and then is enough.
             let end_ns = if turn % 8 == 0 { clock::now_ns() } else { self.clock_ns() };

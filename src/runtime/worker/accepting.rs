@@ -52,12 +52,16 @@ impl<S: Service> Worker<S> {
     }
 
     pub(super) fn accept(&mut self) {
+        self.turns_owed = self.turns_owed.min(self.cx.ready.len());
         for index in 0..self.intakes.len() {
-            if self.intakes[index].noted {
-                let default =
-                    if self.intakes[index].share().is_shared() { 1 } else { Options::ACCEPT_BUDGET };
+            let is_shared = self.intakes[index].share().is_shared();
+            if self.intakes[index].noted && !(is_shared && self.turns_owed > 0) {
+                let default = if is_shared { 1 } else { Options::ACCEPT_BUDGET };
                 self.accept_from(index, self.accept_budget.unwrap_or(default));
             }
+        }
+        if self.turns_owed == 0 {
+            self.turns_owed = self.cx.ready.len();
         }
     }
 
