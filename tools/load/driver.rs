@@ -42,6 +42,11 @@ pub const CONNECT_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 /// How long the last answers are waited for, beside a tenth of the measured time.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
 
+/// How long greetings are waited for. A connection whose handshake met a full accept queue is established here, and there
+/// only when the server sends its SYN-ACK again, 1, 3 or 7 s after the first (RFC 6298). A server that accepts it after its
+/// client has gone counts one more than the clients saw.
+const GREETING_NS: u64 = 9 * SECOND_NS;
+
 /// How long they are waited for after an interruption: a server that is well has answered by then, and whoever
 /// interrupts one that isn't has waited already.
 const DRAIN_INTERRUPTED_NS: u64 = SECOND_NS;
@@ -256,17 +261,22 @@ impl<'a> Driver<'a> {
             End::AfterMessages(_) => self.woke_ns,
         };
         let limit_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
-        let limit_ns = |driver: &Self| match driver.interrupt.at_ns() {
-            Some(at_ns) => limit_ns.min(at_ns + DRAIN_INTERRUPTED_NS),
-            None => limit_ns,
+        let greeted_by_ns = limit_ns.max(self.woke_ns + GREETING_NS);
+        let waits_until_ns = |driver: &Self| {
+            let owes_answers = driver.pending > 0 || driver.next_due_ns().is_some();
+            let by_ns = match (owes_answers && driver.woke_ns < limit_ns, driver.awaits_greeting()) {
+                (true, _) => limit_ns,
+                (false, true) => greeted_by_ns,
+                (false, false) => return None,
+            };
+            let by_ns = driver.interrupt.at_ns().map_or(by_ns, |at_ns| by_ns.min(at_ns + DRAIN_INTERRUPTED_NS));
+            (driver.woke_ns < by_ns).then_some(by_ns)
         };
-        let is_owed =
-            |driver: &Self| driver.pending > 0 || driver.next_due_ns().is_some() || driver.awaits_greeting();
-        while is_owed(self) && self.woke_ns < limit_ns(self) {
+        while let Some(until_ns) = waits_until_ns(self) {
             // Messages that were due before the end go out, however late.
             self.issue_due();
             self.wake_due();
-            self.step(self.next_deadline_ns().min(limit_ns(self)));
+            self.step(self.next_deadline_ns().min(until_ns));
         }
         let now_ns = clock::now_ns();
         for (slot, connection) in self.connections.iter_mut().enumerate() {
