@@ -121,6 +121,7 @@ impl Report {
             upstreams: upstreams.map(|(index, info)| Upstream::new(info, index, workers)).collect(),
             notes: run.notes,
             merged: Vec::new(),
+            merged_balance: None,
         }
     }
 }
