@@ -53,7 +53,9 @@ pub fn workers(view: &View) -> Option<String> {
     if view.detail >= Detail::Least || view.note.workers < 2 {
         return None;
     }
-    let strips: Vec<_> = view.series_by_row().into_iter().filter_map(strip).collect();
+    let workers = view.note.workers;
+    let strips: Vec<_> =
+        view.series_by_row().into_iter().filter_map(|series| strip(series, workers)).collect();
     let most = extent(strips.iter().flat_map(|strip| &strip.rows).flatten().copied())?.1;
     if most <= 0.0 {
         return None;
@@ -183,12 +185,13 @@ impl Strip<'_> {
     }
 }
 
-fn strip<'a>(series: &Series<'a>) -> Option<Strip<'a>> {
-    series.first(|raw| strip_of(series.mode, slices(raw).filter(|slices| has_workers(slices))?))
+fn strip<'a>(series: &Series<'a>, workers: usize) -> Option<Strip<'a>> {
+    series.first(|raw| strip_of(series.mode, slices(raw)?, workers))
 }
 
-fn strip_of<'a>(mode: &'a str, slices: &Slices) -> Option<Strip<'a>> {
-    let count = slices.open_by_worker.iter().map(Vec::len).max()?;
+fn strip_of<'a>(mode: &'a str, slices: &Slices, workers: usize) -> Option<Strip<'a>> {
+    let lanes = lanes(slices, workers)?;
+    let count = lanes[0].len();
     let per_column = count.div_ceil(COLUMNS_MAX).max(1);
     // The end of a column stands for it: these are levels, not events.
     let open = |column: &[i64]| column.last().map_or(0.0, |&open| open as f64);
@@ -198,7 +201,7 @@ fn strip_of<'a>(mode: &'a str, slices: &Slices) -> Option<Strip<'a>> {
         mode,
         length_s: count.div_ceil(per_column) as f64 * per_column as f64 * slice_s,
         measured_s: measured_s(slices),
-        rows: slices.open_by_worker.iter().map(lane).collect(),
+        rows: lanes.iter().map(lane).collect(),
     })
 }
 
@@ -209,7 +212,7 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
     let rounds: Vec<(_, Vec<Line>)> = column
         .series
         .iter()
-        .map(|series| (series, series.trials.iter().filter_map(|trial| uneven(&*trial.raw()?)).collect()))
+        .map(|series| (series, series.trials.iter().filter_map(|trial| uneven(&*trial.raw()?, workers)).collect()))
         .collect();
     let length_s = rounds.iter().flat_map(|(_, rounds)| rounds).filter_map(|round| Some(round.last()?.0));
     let length_s = extent(length_s)?.1;
@@ -241,19 +244,18 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
 type Line = Vec<(f64, f64)>;
 
 /// (seconds, max/mean) at the end of each slice in which there were connections.
-fn uneven(raw: &Raw) -> Option<Line> {
-    let slices = slices(raw).filter(|slices| has_workers(slices))?;
-    let workers = &slices.open_by_worker;
-    let count = workers.iter().map(Vec::len).min()?;
+fn uneven(raw: &Raw, workers: usize) -> Option<Line> {
+    let slices = slices(raw)?;
+    let lanes = lanes(slices, workers)?;
     let at = |index: usize| {
-        let open = || workers.iter().map(|of_worker| of_worker[index]);
+        let open = || lanes.iter().map(|of_worker| of_worker[index]);
         let (total, most) = (open().sum::<i64>(), open().max()?);
         let s = (index + 1) as f64 * slices.slice_ns as f64 / 1e9;
         // Of a handful nobody can say how even it is.
-        let enough = total >= 2 * workers.len() as i64;
-        enough.then(|| (s, most as f64 * workers.len() as f64 / total as f64))
+        let enough = total >= 2 * lanes.len() as i64;
+        enough.then(|| (s, most as f64 * lanes.len() as f64 / total as f64))
     };
-    let points: Vec<_> = (0..count).filter_map(at).collect();
+    let points: Vec<_> = (0..lanes[0].len()).filter_map(at).collect();
     (points.len() > 1).then_some(points)
 }
 
@@ -279,8 +281,13 @@ fn measured_s(slices: &Slices) -> (f64, f64) {
     (s(slices.measured_from), s(slices.measured_until))
 }
 
-fn has_workers(slices: &Slices) -> bool {
-    slices.open_by_worker.len() > 1
+/// The open connections of each worker, slice by slice. A client knows the workers that have greeted it, and one that got
+/// no connection has greeted nobody. `None` where nobody has.
+fn lanes(slices: &Slices, workers: usize) -> Option<Vec<Vec<i64>>> {
+    let count = slices.open_by_worker.iter().map(Vec::len).min()?;
+    let seen = slices.open_by_worker.iter().map(|lane| lane[..count].to_vec());
+    let missing = workers.saturating_sub(slices.open_by_worker.len());
+    Some(seen.chain(std::iter::repeat_n(vec![0; count], missing)).collect())
 }
 
 fn end_of(bounds_ns: &[u64], bucket: usize) -> f64 {
@@ -311,16 +318,25 @@ mod tests {
     fn imbalance_is_the_fullest_over_the_mean() {
         let results = sample::results();
         let packed = results.trials.iter().find(|trial| trial.mode == "exclusive/level").unwrap();
-        let line = uneven(&packed.raw().unwrap()).unwrap();
+        let line = uneven(&packed.raw().unwrap(), 2).unwrap();
         assert!(line.iter().all(|&(_, ratio)| ratio == 2.0), "all of two workers' on one: {line:?}");
         assert_eq!(line.last().map(|&(s, _)| s), Some(2.0), "eight slices of 250 ms");
+    }
+
+    #[test]
+    fn a_worker_that_greeted_nobody_had_no_connection() {
+        let slices = Slices { slice_ns: 1_000_000_000, open_by_worker: vec![vec![8, 8]], ..Slices::default() };
+        let raw = Raw { slices: Some(slices), ..Raw::default() };
+        assert_eq!(uneven(&raw, 4), Some(vec![(1.0, 4.0), (2.0, 4.0)]), "one of four has them all");
+        let strip = strip_of("exclusive/edge", raw.slices.as_ref().unwrap(), 4).unwrap();
+        assert_eq!(strip.rows, [[8.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]]);
     }
 
     #[test]
     fn a_strip_has_a_lane_a_worker() {
         let results = sample::results();
         let view = View::new(&results, &results.scenarios[0], Detail::All);
-        let strip = strip(view.series().next().unwrap()).unwrap();
+        let strip = strip(view.series().next().unwrap(), 2).unwrap();
         assert_eq!((strip.rows.len(), strip.rows[0].len(), strip.measured_s), (2, 8, (1.0, 2.0)));
         assert_eq!(strip.rows[0][7], 18.0);
     }
@@ -346,7 +362,7 @@ mod tests {
         }
         let view = View::new(&results, &results.scenarios[0], Detail::All);
         assert!(latency(&view).is_none() && workers(&view).is_some() && imbalance(&view).is_some());
-        assert_eq!(strip(view.series().next().unwrap()).unwrap().measured_s, (0.0, 0.0));
+        assert_eq!(strip(view.series().next().unwrap(), 2).unwrap().measured_s, (0.0, 0.0));
     }
 
     #[test]
