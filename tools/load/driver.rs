@@ -269,7 +269,8 @@ impl<'a> Driver<'a> {
                 (false, true) => greeted_by_ns,
                 (false, false) => return None,
             };
-            let by_ns = driver.interrupt.at_ns().map_or(by_ns, |at_ns| by_ns.min(at_ns + DRAIN_INTERRUPTED_NS));
+            let by_ns =
+                driver.interrupt.at_ns().map_or(by_ns, |at_ns| by_ns.min(at_ns + DRAIN_INTERRUPTED_NS));
             (driver.woke_ns < by_ns).then_some(by_ns)
         };
         while let Some(until_ns) = waits_until_ns(self) {

@@ -212,7 +212,9 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
     let rounds: Vec<(_, Vec<Line>)> = column
         .series
         .iter()
-        .map(|series| (series, series.trials.iter().filter_map(|trial| uneven(&*trial.raw()?, workers)).collect()))
+        .map(|series| {
+            (series, series.trials.iter().filter_map(|trial| uneven(&*trial.raw()?, workers)).collect())
+        })
         .collect();
     let length_s = rounds.iter().flat_map(|(_, rounds)| rounds).filter_map(|round| Some(round.last()?.0));
     let length_s = extent(length_s)?.1;
@@ -325,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_worker_that_greeted_nobody_had_no_connection() {
-        let slices = Slices { slice_ns: 1_000_000_000, open_by_worker: vec![vec![8, 8]], ..Slices::default() };
+        let slices =
+            Slices { slice_ns: 1_000_000_000, open_by_worker: vec![vec![8, 8]], ..Slices::default() };
         let raw = Raw { slices: Some(slices), ..Raw::default() };
         assert_eq!(uneven(&raw, 4), Some(vec![(1.0, 4.0), (2.0, 4.0)]), "one of four has them all");
         let strip = strip_of("exclusive/edge", raw.slices.as_ref().unwrap(), 4).unwrap();
