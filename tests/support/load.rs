@@ -23,8 +23,8 @@ pub fn start(server: &Server, arguments: &[&str]) -> Load {
     Load(Some(command.spawn().expect("the binary starts")))
 }
 
-/// Loads a server of its own for so long, and freezes it meanwhile: for how many nanoseconds, at least as many as `stall`
-/// has, and what the load has to say.
+/// Loads a server of its own for so long, and freezes it meanwhile: for how many nanoseconds, at least as many as
+/// `stall` has, and what the load has to say.
 pub fn with_a_stall(arguments: &[&str], window_s: f64, stall: Duration) -> (f64, Value) {
     let mut server = Server::start(&["--workers", "2"]);
     let window = format!("{window_s}s");

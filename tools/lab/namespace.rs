@@ -1,7 +1,7 @@
 //! Trials in a network namespace of their own, for variants that change what is the machine's elsewhere.
 //!
-//! Where one mode of a scenario needs that (`namespace = true` in its variant), all trials of the scenario have it, each
-//! its own, so that modes differ by nothing else. The first process of a trial makes the namespace and sets up its
+//! Where one mode of a scenario needs that (`namespace = true` in its variant), all trials of the scenario have it,
+//! each its own, so that modes differ by nothing else. The first process of a trial makes the namespace and sets up its
 //! loopback, the others enter it, and it goes with the last of them: nothing is left, however the lab ends. It takes
 //! root, unshare(1), nsenter(1) and ip(8); without them such a mode is left out, and the others run as ever.
 

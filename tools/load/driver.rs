@@ -42,11 +42,6 @@ pub const CONNECT_TIMEOUT_NS: u64 = 10 * SECOND_NS;
 /// How long the last answers are waited for, beside a tenth of the measured time.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
 
-/// How long greetings are waited for. A connection whose handshake met a full accept queue is established here, and there
-/// only when the server sends its SYN-ACK again, 1, 3 or 7 s after the first (RFC 6298). A server that accepts it after its
-/// client has gone counts one more than the clients saw.
-const GREETING_NS: u64 = 9 * SECOND_NS;
-
 /// How long they are waited for after an interruption: a server that is well has answered by then, and whoever
 /// interrupts one that isn't has waited already.
 const DRAIN_INTERRUPTED_NS: u64 = SECOND_NS;
@@ -254,26 +249,17 @@ impl<'a> Driver<'a> {
         start_ns
     }
 
-    /// Waits for the answers that are missing; what has none by then is given up.
+    /// Waits for the answers that are missing; what has none by then is given up. A greeting may take as long as being
+    /// established does: where the server's accept queue was full, its side of the handshake is completed only when it
+    /// has sent its SYN-ACK again, 1, 3 or 7 s later, and until then the client alone thinks that they are connected.
     fn drain(&mut self) {
         let end_ns = match self.plan.end {
             End::AfterNs(_) => self.timeline.end_ns,
             End::AfterMessages(_) => self.woke_ns,
         };
-        let limit_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
-        let greeted_by_ns = limit_ns.max(self.woke_ns + GREETING_NS);
-        let waits_until_ns = |driver: &Self| {
-            let owes_answers = driver.pending > 0 || driver.next_due_ns().is_some();
-            let by_ns = match (owes_answers && driver.woke_ns < limit_ns, driver.awaits_greeting()) {
-                (true, _) => limit_ns,
-                (false, true) => greeted_by_ns,
-                (false, false) => return None,
-            };
-            let by_ns =
-                driver.interrupt.at_ns().map_or(by_ns, |at_ns| by_ns.min(at_ns + DRAIN_INTERRUPTED_NS));
-            (driver.woke_ns < by_ns).then_some(by_ns)
-        };
-        while let Some(until_ns) = waits_until_ns(self) {
+        let answers_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
+        let greetings_ns = self.woke_ns + CONNECT_TIMEOUT_NS;
+        while let Some(until_ns) = self.owed_until_ns(answers_ns, greetings_ns) {
             // Messages that were due before the end go out, however late.
             self.issue_due();
             self.wake_due();
@@ -293,6 +279,14 @@ impl<'a> Driver<'a> {
         };
         // Interrupted in the warm-up, the window is empty.
         self.tally.window_ns = Some((counted_from_ns.min(until_ns), until_ns));
+    }
+
+    /// Until when what is owed is waited for; `None` where nothing is, or no longer.
+    fn owed_until_ns(&self, answers_ns: u64, greetings_ns: u64) -> Option<u64> {
+        let answers = (self.pending > 0 || self.next_due_ns().is_some()).then_some(answers_ns);
+        let until_ns = answers.max(self.awaits_greeting().then_some(greetings_ns))?;
+        let interrupted_ns = self.interrupt.at_ns().map(|at_ns| at_ns + DRAIN_INTERRUPTED_NS);
+        Some(until_ns.min(interrupted_ns.unwrap_or(u64::MAX))).filter(|&until_ns| self.woke_ns < until_ns)
     }
 
     /// Whether a connection is open that no worker has greeted yet: one has counted it, or is about to.

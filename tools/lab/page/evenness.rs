@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// What stands above the table.
-pub const NOTE: &str = "The median of the rounds, and in brackets where a fair hash keeps a round 95 times in 100: ▲ \
-                        above that, ▼ below. Dispersion and p are of all rounds together. Messages, of the first round, \
-                        where connections carry so different numbers of them that it matters: a hash deals each \
-                        connection with all that it carries.";
+pub const NOTE: &str = "\
+The median of the rounds, and in brackets where a fair hash keeps a round 95 times in 100: ▲ above that, ▼ below. \
+Dispersion and p are of all rounds together. Messages, of the first round, where connections carry so different \
+numbers of them that it matters: a hash deals each connection with all that it carries.";
 
 /// Connections that are as many as this share of themselves would be, if all were equally busy, are busy alike.
 const ALIKE: f64 = 0.9;

@@ -10,6 +10,9 @@ use super::{
     words::{self, bounds, join, percent, times},
 };
 
+/// Why a difference isn't settled.
+const TOO_FEW: &str = " (too few rounds)";
+
 /// A scenario's comparisons with its baseline, figure by figure; what is said of triggers is said for all scenarios at
 /// once, and what of balance in sentences of its own.
 pub fn sentence(results: &Results, note: &ScenarioNote) -> Option<String> {
@@ -18,6 +21,10 @@ pub fn sentence(results: &Results, note: &ScenarioNote) -> Option<String> {
     let mut clauses: Vec<String> = told.filter_map(|figure| clause(results, note, figure)).collect();
     if let Some(overloads) = overloads(results, note) {
         clauses.insert(clauses.len().min(1), overloads);
+    }
+    // Said once, it holds for all that follows.
+    for clause in clauses.iter_mut().filter(|clause| clause.contains(TOO_FEW)).skip(1) {
+        *clause = clause.replace(TOO_FEW, "");
     }
     let is_tail = note.figures.iter().any(|figure| words::is_latency(figure));
     let about = if is_tail { format!("Tail, {}", note.heading) } else { note.heading.clone() };
@@ -140,11 +147,29 @@ impl Said {
                 [_] => estimates(ratios),
                 several => format!(" ({})", within(several.iter().copied())),
             }),
-            clause("not settled (too few rounds):", &self.unsettled, |ratios| format!(" {}", span(ratios))),
+            self.undecided(all),
         ]
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Without intervals, those that are alike can be told at once.
+    fn undecided(&self, all: &[f64]) -> Option<String> {
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for part in &self.unsettled {
+            let factors = format!("{} {}", steps(&part.steps, all), span(&part.ratios));
+            match groups.iter_mut().find(|(known, _)| *known == factors) {
+                Some((_, names)) => names.push(part.name.clone()),
+                None => groups.push((factors, vec![part.name.clone()])),
+            }
+        }
+        let told = |(factors, names): &(String, Vec<String>)| {
+            let each = if names.len() > 1 { " each" } else { "" };
+            format!("{}{factors}{each}", join(names))
+        };
+        let told: Vec<String> = groups.iter().map(told).collect();
+        (!told.is_empty()).then(|| format!("not settled{TOO_FEW}: {}", join(&told)))
     }
 }
 

@@ -333,6 +333,24 @@ fn steps_that_come_out_alike_are_told_together() {
 }
 
 #[test]
+fn what_is_not_settled_is_told_in_few_words() {
+    let mut results = run();
+    results.scenarios =
+        vec![note("hunt", &["private/edge", "private/level", "rotate/edge"], &["mean_ns", "stalls"])];
+    for mode in ["private/edge", "private/level", "rotate/edge"] {
+        let mean_ns = if mode == "rotate/edge" { 2e6 } else { 1e6 };
+        let trial = trial("hunt", mode, 0).with("mean_ns", mean_ns).with("stalls", 0.0);
+        results.trials.extend([trial.clone(), trial.twin()]);
+    }
+    conclude(&mut results);
+    assert_eq!(
+        text(&results, "tail"),
+        "Tail, hunt: mean latency (private/edge 1 ms) is not settled (too few rounds): private/level ×1.00 and \
+         rotate/edge ×2.00; stalls (private/edge 0) is not settled: private/level and rotate/edge ×1.00 each."
+    );
+}
+
+#[test]
 fn a_disagreement_is_loud() {
     let mut results = quick(1);
     assert!(agreement(&results).is_ok());
