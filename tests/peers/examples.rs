@@ -82,7 +82,7 @@ fn the_redis_example_serves_redis_benchmark() {
 /// An example with changes and a ledger in JSON.
 pub fn front(name: &str, dir: &TempDir, changes: &[(&str, &str)]) -> Front {
     let (theirs, ours) = (format!("/var/log/evenkeel/{name}.log"), dir.file("ledger"));
-    let server = start(name, dir, &[changes, &[(&theirs, &ours)]].concat());
+    let server = start(name, dir, &[changes, &[(theirs.as_str(), ours.as_str())]].concat());
     Front::of(server, ours)
 }
 

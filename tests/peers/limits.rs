@@ -44,5 +44,5 @@ fn the_limits_example_stops_who_wants_too_much() {
 fn fetches(address: &str, from: &str) -> bool {
     let mut curl = client("curl", "curl");
     curl.args(["--silent", "--show-error", "--fail", "--output", "/dev/null", "--interface", from]);
-    curl.arg(format!("http://{address}/small")).status().expect("curl starts").success()
+    curl.arg(format!("http://{address}/small")).output().expect("curl starts").status.success()
 }

@@ -33,7 +33,7 @@ fn nginx_is_told_who_connects() {
         let dir = TempDir::new();
         let front = listening(&dir, nginx.address(over_unix), &["--proxy-protocol-send", version]);
         let [v4, v6, unix] = addresses(&front);
-        for (address, more) in [(v4, &["--interface", "127.0.0.5"][..]), (v6, &[])] {
+        for (address, more) in [(v4, &["--interface", "127.0.0.5"][..]), (v6, &[][..])] {
             let Asked { seen, own } = ask(&address, more);
             let (host, _) = own.split_once(' ').expect("an address and a port");
             assert_eq!(seen, format!("{own} {host}"), "{version} {address}");
@@ -105,7 +105,7 @@ fn nginx_is_told_what_haproxy_says() {
             let listen = format!("    bind 127.0.0.1:{v4}\n    bind [::1]:{v6}\n");
             let _haproxy = Haproxy::start(&format!("listen front\n{listen}{server}"), &[v4, v6]);
             for (address, more) in
-                [(format!("127.0.0.1:{v4}"), &["--interface", "127.0.0.5"][..]), (format!("[::1]:{v6}"), &[])]
+                [(format!("127.0.0.1:{v4}"), &["--interface", "127.0.0.5"][..]), (format!("[::1]:{v6}"), &[][..])]
             {
                 let Asked { seen, own } = ask(&address, more);
                 assert!(seen.starts_with(&format!("{own} ")), "{sends} {version}: nginx saw {seen}, not {own}");
