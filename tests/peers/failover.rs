@@ -26,7 +26,7 @@ const CLIENTS: usize = 8;
 /// begins, whatever it asks for.
 const CHECK: [&str; 4] = [
     "--health-send",
-    r"\x00\x00\x00'\x00\x03\x00\x00user\x00health\x00database\x00postgres\x00\x00",
+    r"\x00\x00\x00\x27\x00\x03\x00\x00user\x00health\x00database\x00postgres\x00\x00",
     "--health-expect",
     r"R\x00\x00\x00",
 ];
