@@ -170,8 +170,7 @@ fn the_discovery_example_finds_its_servers() {
     let (api, cache) = (free_port(&[ONE, OTHER]), free_port(&[THIRD]));
     let [one, other, third] = [(ONE, api), (OTHER, api), (THIRD, cache)].map(|(host, port)| echo(host, port));
     let spare = Server::start_with(evenkeel(), &["echo", "--listen", "127.0.0.1:0", "--report", "json"]);
-    let hosts =
-        [(ONE, "api-1.node.consul"), (OTHER, "api-2.node.consul"), (THIRD, "cache.service.consul")];
+    let hosts = [(ONE, "api-1.node.consul"), (OTHER, "api-2.node.consul"), (THIRD, "cache.service.consul")];
     let records = [1, 2].map(|node| format!("_api._tcp.service.consul,api-{node}.node.consul,{api},1,1"));
     let names = Names::start(&hosts, &records.each_ref().map(String::as_str));
     let dir = TempDir::new();
@@ -189,8 +188,9 @@ fn the_discovery_example_finds_its_servers() {
     for host in [ONE, OTHER, THIRD] {
         until(&mut front, host, "is found", |member| member.state == "up");
     }
-    let [apis, caches] =
-        <[String; 2]>::try_from(front.server.listening()).expect("two listeners").map(|at| Target::parse(&at));
+    let [apis, caches] = <[String; 2]>::try_from(front.server.listening())
+        .expect("two listeners")
+        .map(|at| Target::parse(&at));
     for _ in 0..20 {
         Client::connect(&apis).ping(b"api");
     }
@@ -282,7 +282,8 @@ struct Member {
 
 fn look(front: &mut Front, host: &str) -> Member {
     let report = front.server.report_now();
-    let is_there = |member: &&Value| member["address"].as_str().is_some_and(|at| at.contains(&format!("{host}:")));
+    let is_there =
+        |member: &&Value| member["address"].as_str().is_some_and(|at| at.contains(&format!("{host}:")));
     let all = report["upstreams"].as_array().expect("a proxy has upstreams");
     let found: Vec<_> = all.iter().filter(is_there).collect();
     assert!(found.len() <= 1, "a member has one place: {found:?}");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{
     Server, TempDir,
     client::{Client, Target},
-    evenkeel, eventually, total,
+    evenkeel, total,
 };
 
 /// A running proxy with a ledger in JSON.
@@ -31,7 +31,8 @@ impl Front {
     /// A proxy with these flags, which also say where it listens and where to.
     pub fn with_flags(dir: &TempDir, flags: &[&str]) -> Self {
         let ledger = dir.file("ledger");
-        let common = ["proxy", "--quiet", "--report", "json", "--log-format", "json", "--access-log", &ledger];
+        let common =
+            ["proxy", "--quiet", "--report", "json", "--log-format", "json", "--access-log", &ledger];
         Self::of(Server::start_with(evenkeel(), &[&common[..], flags].concat()), ledger)
     }
 
@@ -56,13 +57,6 @@ impl Front {
     /// A client of its first listener.
     pub fn connect(&self) -> Client {
         Client::connect(&Target::parse(&self.address()))
-    }
-
-    /// Waits until the ledger has so many lines.
-    pub fn ledger_of(&self, sessions: usize) -> Vec<Value> {
-        eventually("each session has its line in the ledger", || {
-            Some(ledger(&self.ledger)).filter(|lines| lines.len() >= sessions)
-        })
     }
 
     /// Stops it, once its clients are gone. Everybody who came was served to the end that the peers made.

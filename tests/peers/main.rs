@@ -21,6 +21,6 @@ mod peer;
 mod postgres;
 mod proxy_protocol;
 mod redis;
-mod tls;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;

@@ -77,7 +77,8 @@ impl Nginx {
         let (dir, tcp) = (TempDir::new(), free_address());
         let unix = format!("unix:{}", dir.file("nginx.sock"));
         fs::write(dir.file("small"), "small\n").expect("a folder of ours");
-        let listen = [&tcp, &unix].map(|at| format!("        listen {at} backlog=4096 {listener};\n")).concat();
+        let listen =
+            [&tcp, &unix].map(|at| format!("        listen {at} backlog=4096 {listener};\n")).concat();
         fs::write(dir.file("nginx.conf"), configuration(&dir.file(""), &(listen + server)))
             .expect("a folder of ours");
         let mut command = Command::new(program("nginx", "nginx-light"));

@@ -160,7 +160,8 @@ pub fn free_port(hosts: &[&str]) -> u16 {
 pub fn is_listened_at(port: u16) -> bool {
     const LISTEN: &str = "0A";
     let port = format!(":{port:04X}");
-    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
+    let tables =
+        ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
     let is_it = |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
         let local = fields.next().unwrap_or_default();

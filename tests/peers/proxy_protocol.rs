@@ -99,16 +99,21 @@ fn nginx_is_told_what_haproxy_says() {
         let dir = TempDir::new();
         let flags = [&EVERYBODY[..], &["--proxy-protocol-send", version]].concat();
         let front = listening(&dir, &nginx.tcp, &flags);
-        for (to, sends) in addresses(&front).iter().flat_map(|to| [(to, "send-proxy"), (to, "send-proxy-v2")]) {
+        for (to, sends) in addresses(&front).iter().flat_map(|to| [(to, "send-proxy"), (to, "send-proxy-v2")])
+        {
             let [v4, v6] = [free_port(&["127.0.0.1"]), free_port(&["::1"])];
             let server = format!("    server evenkeel {} {sends}\n", haproxy_address(to));
             let listen = format!("    bind 127.0.0.1:{v4}\n    bind [::1]:{v6}\n");
             let _haproxy = Haproxy::start(&format!("listen front\n{listen}{server}"), &[v4, v6]);
-            for (address, more) in
-                [(format!("127.0.0.1:{v4}"), &["--interface", "127.0.0.5"][..]), (format!("[::1]:{v6}"), &[][..])]
-            {
+            for (address, more) in [
+                (format!("127.0.0.1:{v4}"), &["--interface", "127.0.0.5"][..]),
+                (format!("[::1]:{v6}"), &[][..]),
+            ] {
                 let Asked { seen, own } = ask(&address, more);
-                assert!(seen.starts_with(&format!("{own} ")), "{sends} {version}: nginx saw {seen}, not {own}");
+                assert!(
+                    seen.starts_with(&format!("{own} ")),
+                    "{sends} {version}: nginx saw {seen}, not {own}"
+                );
             }
         }
         front.finish();
@@ -191,7 +196,8 @@ fn the_proxy_protocol_example_knows_its_clients() {
 /// A proxy that listens by IPv4, by IPv6 and at a unix socket.
 fn listening(dir: &TempDir, upstream: &str, more: &[&str]) -> Front {
     let unix = format!("unix:{}", dir.file("front.sock"));
-    let common = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--listen", &unix, "--upstream", upstream];
+    let common =
+        ["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--listen", &unix, "--upstream", upstream];
     Front::with_flags(dir, &[&common[..], more].concat())
 }
 
@@ -215,7 +221,8 @@ fn ask(address: &str, more: &[&str]) -> Asked {
 
 fn curl(address: &str, more: &[&str]) -> Command {
     let mut curl = client("curl", "curl");
-    curl.args(["--silent", "--show-error", "--fail", "--write-out", "%{local_ip} %{local_port}\n"]).args(more);
+    curl.args(["--silent", "--show-error", "--fail", "--write-out", "%{local_ip} %{local_port}\n"])
+        .args(more);
     match address.strip_prefix("unix:") {
         Some(path) => curl.args(["--unix-socket", path, "http://localhost/"]),
         None => curl.arg(format!("http://{address}/")),
@@ -244,7 +251,8 @@ impl Haproxy {
     /// With these sections, which listen at these ports.
     fn start(sections: &str, ports: &[u16]) -> Self {
         let dir = TempDir::new();
-        let defaults = "defaults\n    mode tcp\n    timeout connect 10s\n    timeout client 1m\n    timeout server 1m\n";
+        let defaults =
+            "defaults\n    mode tcp\n    timeout connect 10s\n    timeout client 1m\n    timeout server 1m\n";
         let file = dir.file("haproxy.cfg");
         fs::write(&file, format!("{defaults}{sections}")).expect("a folder of ours");
         let mut command = Command::new(program("haproxy", "haproxy"));

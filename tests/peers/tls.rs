@@ -85,7 +85,8 @@ fn a_large_client_hello_finds_its_way() {
 #[ignore = "needs openssl installed; run by .ci/run"]
 fn what_comes_behind_the_client_hello_is_whole() {
     let (one, other) = (Site::start(&["one.test"]), Site::start(&["other.test"]));
-    let text: String = (0..LINES).map(|line| format!("{line:>8} lies where it should, and is whole\n")).collect();
+    let text: String =
+        (0..LINES).map(|line| format!("{line:>8} lies where it should, and is whole\n")).collect();
     fs::write(other.dir.file("large"), &text).expect("a folder of ours");
     let (front, dir) = routed(&one, &other, "");
     let request = dir.file("request");
