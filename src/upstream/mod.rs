@@ -13,10 +13,13 @@ pub mod balance;
 pub mod loads;
 pub mod loops;
 mod resolve;
+pub mod roster;
 mod round_robin;
 pub mod self_connect;
 mod shares;
 pub mod tried;
+
+pub use roster::{Member, News, Roster, Standing};
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 

@@ -1,6 +1,9 @@
 //! What the proxy remembers of a session, beside its sockets: how far it is, what has passed, how it ended.
+//!
+//! An ordinary session has nothing but this. What only some have, because they began with a PROXY header or were routed or
+//! had to wait, is its [`Extra`], and costs the others eight bytes.
 
-use super::forward::Lane;
+use super::{admission::Permits, forward::Lane, preread::Preread};
 use crate::{
     Arrival, Io, Side,
     measure::ledger::{Cause, Code, Phase},
@@ -22,6 +25,10 @@ pub struct Session {
     lanes: [Lane; 2],
     pub(super) listener: u16,
     upstream: u16,
+    /// Whom it may go to: the group of its route.
+    pub(super) group: u16,
+    /// What it holds of limited things.
+    pub(super) permits: Permits,
     /// Where the upstream was tried, by the number of the address among those of its name.
     pub(super) place: u16,
     /// At how many of its addresses it was tried since the last pause.
@@ -47,12 +54,41 @@ pub struct Session {
     pub(super) read: [u64; 2],
     /// What the peers had not acknowledged when it was last quiet for too long.
     pub(super) unacknowledged: u64,
+    /// Who the client is: of one that came through another proxy, what that proxy says.
     pub(super) client: Peer,
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+/// What only some sessions have.
+#[derive(Default)]
+pub(super) struct Extra {
+    /// Who sent the PROXY header.
+    pub(super) via: Option<Peer>,
+    /// The TLVs of that header, to be passed on.
+    pub(super) tlvs: Vec<u8>,
+    /// The name that the ClientHello asks for.
+    pub(super) sni: Option<Box<str>>,
+    /// While what the client begins with is being read.
+    pub(super) preread: Option<Preread>,
+    /// Bytes that were read from the client and are not its own words: the PROXY header.
+    pub(super) consumed: u64,
+    /// Bytes that are put before its words: our own header.
+    pub(super) added: u64,
+    /// When it began to wait for a slot, while it does.
+    pub(super) queued_since_ns: Option<u64>,
+    /// How long it has waited.
+    pub(super) queued_ns: u64,
 }
 
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// It has passed no limit yet.
+    Admitting,
+    /// It waits for a slot: of the service, or of an upstream.
+    Queued,
+    /// What it begins with is being read.
+    Preread,
     /// An upstream was asked and has not answered.
     Connecting,
     /// All upstreams have failed; they are asked again soon.
@@ -64,13 +100,15 @@ pub(super) enum Stage {
 impl Session {
     pub(super) fn new(arrival: &Arrival, until_ns: u64) -> Self {
         Self {
-            stage: Stage::Pausing,
+            stage: Stage::Admitting,
             is_draining: false,
             pauses: 0,
             lanes: [Lane::default(); 2],
             // Nobody listens on 65,536 addresses.
             listener: arrival.listener as u16,
             upstream: NOBODY,
+            group: 0,
+            permits: Permits::default(),
             place: 0,
             places: 0,
             was_reset: false,
@@ -85,7 +123,35 @@ impl Session {
             read: [0; 2],
             unacknowledged: u64::MAX,
             client: arrival.peer,
+            extra: None,
         }
+    }
+
+    /// What only some sessions have: from now on this one has it too.
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// It begins to wait for a slot.
+    pub(super) fn begin_to_wait(&mut self, now_ns: u64) {
+        self.stage = Stage::Queued;
+        self.extra().queued_since_ns.get_or_insert(now_ns);
+    }
+
+    /// It waits no more.
+    pub(super) fn end_wait(&mut self, now_ns: u64) {
+        if let Some(extra) = &mut self.extra
+            && let Some(since_ns) = extra.queued_since_ns.take()
+        {
+            extra.queued_ns += now_ns.saturating_sub(since_ns).max(1);
+        }
+    }
+
+    /// Bytes that an upstream has been given, or will be, of what was read from the client: less the header that it began
+    /// with, plus ours.
+    pub(super) fn onward(&self) -> u64 {
+        let read = self.read[Side::Client as usize];
+        self.extra.as_ref().map_or(read, |extra| read.saturating_sub(extra.consumed) + extra.added)
     }
 
     #[inline]
@@ -144,7 +210,9 @@ impl Session {
 
     fn phase(&self) -> Phase {
         match (self.stage, self.first_byte_ns) {
-            (Stage::Connecting | Stage::Pausing, _) => Phase::Connecting,
+            (Stage::Admitting | Stage::Connecting | Stage::Pausing, _) => Phase::Connecting,
+            (Stage::Queued, _) => Phase::Queued,
+            (Stage::Preread, _) => Phase::Header,
             (Stage::Forwarding, 0) => Phase::Waiting,
             (Stage::Forwarding, _) => Phase::Data,
         }
