@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) place: u16,
     /// At how many of its addresses it was tried since the last pause.
     pub(super) places: u16,
+    /// Whether it is the one that finds out whether its upstream is well again.
+    pub(super) is_probe: bool,
     /// Whether an upstream had taken it, and reset it unused.
     pub(super) was_reset: bool,
     /// Upstreams that were tried since the last pause.
@@ -78,6 +80,10 @@ pub(super) struct Extra {
     pub(super) queued_since_ns: Option<u64>,
     /// How long it has waited.
     pub(super) queued_ns: u64,
+    /// Whether that is a slot of an upstream; else it is one of the service.
+    pub(super) awaits_upstream: bool,
+    /// How much of its life was no attempt to connect, nor a pause between two: that time isn't up for it.
+    pub(super) held_ns: u64,
 }
 
 /// How far a session is.
@@ -111,6 +117,7 @@ impl Session {
             permits: Permits::default(),
             place: 0,
             places: 0,
+            is_probe: false,
             was_reset: false,
             tried: Tried::default(),
             attempts: 0,
@@ -132,10 +139,12 @@ impl Session {
         self.extra.get_or_insert_default()
     }
 
-    /// It begins to wait for a slot.
-    pub(super) fn begin_to_wait(&mut self, now_ns: u64) {
+    /// It begins to wait for a slot of an upstream, or of the service.
+    pub(super) fn begin_to_wait(&mut self, for_upstream: bool, now_ns: u64) {
         self.stage = Stage::Queued;
-        self.extra().queued_since_ns.get_or_insert(now_ns);
+        let extra = self.extra();
+        extra.awaits_upstream = for_upstream;
+        extra.queued_since_ns.get_or_insert(now_ns);
     }
 
     /// It waits no more.
@@ -143,15 +152,25 @@ impl Session {
         if let Some(extra) = &mut self.extra
             && let Some(since_ns) = extra.queued_since_ns.take()
         {
-            extra.queued_ns += now_ns.saturating_sub(since_ns).max(1);
+            let waited_ns = now_ns.saturating_sub(since_ns).max(1);
+            extra.queued_ns += waited_ns;
+            extra.held_ns += if extra.awaits_upstream { waited_ns } else { 0 };
         }
     }
 
-    /// Bytes that an upstream has been given, or will be, of what was read from the client: less the header that it began
-    /// with, plus ours.
+    /// Whether what it begins with is still being read, or was never understood.
+    pub(super) fn is_unread(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.preread.is_some())
+    }
+
+    /// Bytes for an upstream so far: those that were read from the client, less the header that it began with, plus ours.
     pub(super) fn onward(&self) -> u64 {
         let read = self.read[Side::Client as usize];
-        self.extra.as_ref().map_or(read, |extra| read.saturating_sub(extra.consumed) + extra.added)
+        match &self.extra {
+            None => read,
+            Some(_) if self.is_unread() => 0,
+            Some(extra) => read.saturating_sub(extra.consumed) + extra.added,
+        }
     }
 
     #[inline]
