@@ -158,19 +158,25 @@ impl Session {
         }
     }
 
-    /// Whether what it begins with is still being read, or was never understood.
+    /// Whether what it waits for is room at an upstream.
+    pub(super) fn awaits_upstream(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.awaits_upstream)
+    }
+
+    /// Whether what it begins with is still being read, or was never understood: nothing of it was meant for an upstream.
     pub(super) fn is_unread(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.preread.is_some())
     }
 
-    /// Bytes for an upstream so far: those that were read from the client, less the header that it began with, plus ours.
-    pub(super) fn onward(&self) -> u64 {
+    /// What the client has said so far, in bytes: a PROXY header before it is another's word.
+    pub(super) fn said(&self) -> u64 {
         let read = self.read[Side::Client as usize];
-        match &self.extra {
-            None => read,
-            Some(_) if self.is_unread() => 0,
-            Some(extra) => read.saturating_sub(extra.consumed) + extra.added,
-        }
+        self.extra.as_ref().map_or(read, |extra| read.saturating_sub(extra.consumed))
+    }
+
+    /// Bytes of the PROXY header that the upstream gets.
+    pub(super) fn added(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.added)
     }
 
     #[inline]
@@ -192,15 +198,17 @@ impl Session {
         self.upstream = upstream.map_or(NOBODY, |upstream| upstream as u16);
     }
 
-    /// Bytes from a side have been taken across.
+    /// Bytes from a side have been taken across. Whether they are the upstream's first.
     #[inline]
-    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) {
+    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) -> bool {
         self.read[side as usize] += len as u64;
-        if side == Side::Upstream && self.first_byte_ns == 0 {
+        let is_first = side == Side::Upstream && self.first_byte_ns == 0;
+        if is_first {
             self.first_byte_ns = io.now_ns().saturating_sub(io.opened_ns()).max(1);
             let first_byte_ns = self.first_byte_ns;
             io.recorder().record(|histograms| &mut histograms.first_byte, first_byte_ns);
         }
+        is_first
     }
 
     /// Something ends the session, or one direction of it. What came first counts, but for a bad end after a good
@@ -219,6 +227,11 @@ impl Session {
     /// How it ended.
     pub(super) fn code(&self) -> Option<Code> {
         self.code
+    }
+
+    /// Whether something other than the end of a stream ends it.
+    pub(super) fn is_over(&self) -> bool {
+        self.code.is_some_and(|code| !is_fin(code.cause))
     }
 
     /// Whether one side has ended its stream.
