@@ -26,10 +26,10 @@ impl Proxy {
         self.admit(session, io)
     }
 
-    /// A turn of a session that has not been sent to an upstream yet, or waits for one that has room.
+    /// A turn, or the end of a pause, of a session that has not been sent to an upstream yet, or waits for one that has room.
     pub(super) fn go_on_arriving(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
         if session.stage == Stage::Queued {
-            let turn = if session.awaits_upstream() { self.attempt_again(session, io) } else { self.admit(session, io) };
+            let turn = self.go_on_waiting(session, io);
             if turn != Turn::Keep {
                 return turn;
             }
@@ -37,31 +37,23 @@ impl Proxy {
         if session.stage == Stage::Preread { self.read_on(session, io, scratch) } else { Turn::Keep }
     }
 
-    /// What it waited for has not come in time.
+    /// What it waited for has not come in time. One in a queue looks again now and then; the gate knows when that has
+    /// lasted long enough.
     pub(super) fn arriving_overdue(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        if session.stage == Stage::Queued
-            && let Some(gate) = &mut self.gate
-        {
-            gate.overdue(session, io);
+        if session.stage == Stage::Queued {
+            return self.go_on_waiting(session, io);
         }
         session.end(Cause::Timeout);
         Turn::Abort
     }
 
-    /// Has it wait for a slot: of an upstream, or of the service.
-    pub(super) fn queue(&mut self, session: &mut Session, io: &mut Io<'_>, for_upstream: bool) -> Turn {
-        if session.stage != Stage::Queued {
-            session.begin_to_wait(for_upstream, io.now_ns());
-            let until_ns = io.now_ns().saturating_add(nanos(self.route.options.limits.queue_timeout));
-            io.set_deadline_ns(until_ns.min(session.until_ns));
-        }
-        Turn::Keep
-    }
-
     fn admit(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         let admission = self.gate.as_mut().map_or(Admission::Go, |gate| gate.admit(session, io));
         match admission {
-            Admission::Wait => self.queue(session, io, false),
+            Admission::Wait => {
+                session.begin_to_wait(false, io.now_ns());
+                Turn::Keep
+            }
             Admission::Refuse(cause) => refuse(session, cause),
             Admission::Go => {
                 session.end_wait(io.now_ns());
@@ -123,13 +115,14 @@ impl Proxy {
         self.attempt(session, io)
     }
 
-    /// Somebody may have room by now.
-    fn attempt_again(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        // So far: it may have to wait on, at the place that it has.
-        session.end_wait(io.now_ns());
+    /// There may be room by now.
+    fn go_on_waiting(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if !session.awaits_upstream() {
+            return self.admit(session, io);
+        }
         let turn = self.attempt(session, io);
-        if session.stage == Stage::Queued {
-            session.begin_to_wait(true, io.now_ns());
+        if session.stage != Stage::Queued {
+            session.end_wait(io.now_ns());
         }
         turn
     }
@@ -146,9 +139,11 @@ impl Proxy {
     }
 }
 
-/// However far it had come, it was never let in.
+/// However far it had come, it was never let in; unless it is the queue's timeout, which tells where it was.
 pub(super) fn refuse(session: &mut Session, cause: Cause) -> Turn {
-    session.stage = Stage::Admitting;
+    if cause != Cause::Timeout {
+        session.stage = Stage::Admitting;
+    }
     session.end(cause);
     Turn::Abort
 }

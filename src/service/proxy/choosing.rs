@@ -105,28 +105,35 @@ impl Members {
 
     /// Somebody of its group who was not tried. Those at their limit are passed over; a backup is none for want of room.
     pub(super) fn choose(&mut self, session: &Session, gate: Option<&Gate>, full: &Tried, now_ns: u64) -> Choice {
-        let Self { roster, groups, ejections, loads, .. } = self;
-        let number = usize::from(session.group);
-        let group = &mut groups[number];
-        let has_room = |member| !full.contains(member) && gate.is_none_or(|gate| gate.is_open(member));
+        let Self { groups, ejections, loads, .. } = self;
+        let group = &mut groups[usize::from(session.group)];
+        let has_room = |member| !full.contains(member) && gate.is_none_or(|gate| gate.is_open(member, session));
         let is_new = |member| !session.tried.contains(member) && ejections.is_open(member, now_ns);
         let open = |member| is_new(member) && has_room(member);
         let chosen = group.balancer.choose(loads, open, session.client.ip(), now_ns);
-        let is_backup = chosen.is_some_and(|member| roster.members[member].backup);
-        if gate.is_some() && (chosen.is_none() || is_backup) {
-            let is_full = |(member, it): (usize, &Member)| {
-                let comes_first = !is_backup || !it.backup;
-                comes_first && is_new(member) && !has_room(member)
+        let Some(member) = chosen else {
+            return match group.usable {
+                0 => Choice::Nobody,
+                _ if gate.is_none() || self.candidates(session, now_ns).is_empty() => Choice::Exhausted,
+                _ => Choice::Full,
             };
-            if roster.usable(number).any(is_full) {
-                return Choice::Full;
-            }
-        }
-        match chosen {
-            Some(member) => Choice::Member(member),
-            None if group.usable == 0 => Choice::Nobody,
-            None => Choice::Exhausted,
-        }
+        };
+        // A backup is for when others are down, not for when they are full.
+        let is_backup = |member: usize| self.roster.members[member].backup;
+        let is_overflow = gate.is_some()
+            && is_backup(member)
+            && self.candidates(session, now_ns).first().is_some_and(|first| !is_backup(*first));
+        if is_overflow { Choice::Full } else { Choice::Member(member) }
+    }
+
+    /// Those of its group that the session might go to, if they have room: backups only where there are no others.
+    pub(super) fn candidates(&self, session: &Session, now_ns: u64) -> Vec<usize> {
+        let is_new = |(member, _): &(usize, &Member)| {
+            !session.tried.contains(*member) && self.ejections.is_open(*member, now_ns)
+        };
+        let new = || self.roster.usable(usize::from(session.group)).filter(is_new);
+        let has_first = new().any(|(_, it)| !it.backup);
+        new().filter(|(_, it)| it.backup != has_first).map(|(member, _)| member).collect()
     }
 
     /// The member that was tried last, where its name has an address that this session has not tried.

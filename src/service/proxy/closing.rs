@@ -32,10 +32,7 @@ impl Proxy {
         if session.is_unread() {
             io.recorder().counts.bytes_undelivered += session.said();
         }
-        if let Some(gate) = &mut self.gate {
-            session.end_wait(io.now_ns());
-            gate.release(session, io);
-        }
+        session.end_wait(io.now_ns());
         if let Some(upstream) = session.upstream() {
             self.part(upstream, session, io, code, left[Side::Upstream as usize]);
         }
@@ -71,7 +68,6 @@ impl Proxy {
             Some(Target::Unix(_)) | None => None,
         };
         let from_upstream = session.read[Side::Upstream as usize];
-        let extra = session.extra.take().unwrap_or_default();
         let entry = Entry {
             service: self.route.service as u16,
             worker: io.worker() as u16,
@@ -92,9 +88,9 @@ impl Proxy {
             bytes_from_upstream: from_upstream,
             bytes_undelivered: left_client + left_upstream,
             bytes_spliced: session.spliced(),
-            via: extra.via,
-            sni: extra.sni,
-            queued_ns: (extra.queued_ns > 0).then_some(extra.queued_ns),
+            via: session.extra.as_ref().and_then(|extra| extra.via),
+            sni: session.extra.as_mut().and_then(|extra| extra.sni.take()),
+            queued_ns: session.extra.as_ref().map(|extra| extra.queued_ns).filter(|ns| *ns > 0),
             code,
             error: session.error,
         };

@@ -89,7 +89,10 @@ impl Proxy {
             let upstream = match (choice, elsewhere) {
                 (Choice::Member(upstream), _) | (Choice::Exhausted, Some(upstream)) => upstream,
                 (Choice::Exhausted, None) => return self.pause(session, io, total_ns),
-                (Choice::Full, _) => return self.wait_for_room(session, io),
+                (Choice::Full, _) => match self.wait_for_room(session, io) {
+                    Some(turn) => return turn,
+                    None => continue,
+                },
                 (Choice::Nobody, _) => return nobody(session),
             };
             if !self.gate.as_mut().is_none_or(|gate| gate.take(upstream, session, io)) {
@@ -126,8 +129,8 @@ impl Proxy {
 
     /// Until when it may go on connecting: what it had to wait for before isn't counted.
     fn connect_until_ns(&self, session: &Session, io: &Io<'_>) -> u64 {
-        let held_ns = session.extra.as_ref().map_or(0, |extra| extra.held_ns);
-        io.opened_ns().saturating_add(held_ns).saturating_add(nanos(self.route.options.timeouts.connect_total))
+        let since_ns = io.opened_ns().saturating_add(session.held_ns(io.now_ns()));
+        since_ns.saturating_add(nanos(self.route.options.timeouts.connect_total))
     }
 
     fn connect(&self, session: &Session, io: &mut Io<'_>) -> Result<(), Errno> {
@@ -190,17 +193,16 @@ impl Proxy {
         io.recorder().connect_failed(self.members.flat(upstream));
     }
 
-    /// All whom it might go to have as many sessions as they may have.
-    fn wait_for_room(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        let admission = self.gate.as_mut().map_or(Admission::Go, |gate| gate.wait(session, io));
-        match admission {
-            Admission::Wait => self.queue(session, io, true),
-            Admission::Refuse(cause) => refuse(session, cause),
-            // Somebody has room by now.
-            Admission::Go => {
-                io.wake(io.token());
-                self.queue(session, io, true)
+    /// All whom it might go to have as many sessions as they may have. `None`: somebody has room by now.
+    fn wait_for_room(&mut self, session: &mut Session, io: &mut Io<'_>) -> Option<Turn> {
+        let full = self.members.candidates(session, io.now_ns());
+        match self.gate.as_mut()?.wait(full.into_iter(), session, io) {
+            Admission::Wait => {
+                session.begin_to_wait(true, io.now_ns());
+                Some(Turn::Keep)
             }
+            Admission::Refuse(cause) => Some(refuse(session, cause)),
+            Admission::Go => None,
         }
     }
 

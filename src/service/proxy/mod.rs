@@ -283,6 +283,12 @@ impl Service for Proxy {
         self.account(session, io, end);
     }
 
+    fn freed(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        if let Some(gate) = &mut self.gate {
+            gate.release(session, io);
+        }
+    }
+
     fn heed(&mut self, news: &(dyn Any + Send + Sync), desk: &mut Desk<'_>) -> bool {
         let own = news.downcast_ref::<News>().filter(|news| news.service == self.route.service);
         let has_fallen = own.is_some_and(|news| self.members.renew(&news.roster));

@@ -147,6 +147,13 @@ impl Session {
         extra.queued_since_ns.get_or_insert(now_ns);
     }
 
+    /// How much of its life until now was none of the time that it has for connecting.
+    pub(super) fn held_ns(&self, now_ns: u64) -> u64 {
+        let Some(extra) = &self.extra else { return 0 };
+        let since_ns = extra.queued_since_ns.filter(|_| extra.awaits_upstream);
+        extra.held_ns + since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns))
+    }
+
     /// It waits no more.
     pub(super) fn end_wait(&mut self, now_ns: u64) {
         if let Some(extra) = &mut self.extra
