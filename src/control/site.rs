@@ -140,20 +140,23 @@ impl Site {
 
     /// What the ledger calls services, listeners and upstreams.
     pub fn names(&self, served: &[Served]) -> Names {
-        let members = self.services.iter().filter_map(|service| service.way.as_ref()).flat_map(|way| &way.roster.members);
         // Whoever has the slot of a name is called by its address, which each session knows.
         let name = |it: &Member| if it.standing == Standing::Vacant { String::new() } else { it.name.to_string() };
         Names {
             services: self.services.iter().map(|service| service.spec.name.clone()).collect(),
             listeners: served.iter().map(|served| served.address.to_string()).collect(),
-            upstreams: members.map(name).collect(),
+            upstreams: self.members().map(name).collect(),
         }
     }
 
     /// A table of how many sessions each upstream has.
     pub fn loads(&self, workers: usize) -> Loads {
-        let ways = self.services.iter().filter_map(|service| service.way.as_ref());
-        Loads::new(workers, ways.map(|way| way.roster.members.len()).sum())
+        Loads::new(workers, self.members().count())
+    }
+
+    /// Who has each slot at the start.
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.services.iter().filter_map(|service| service.way.as_ref()).flat_map(|way| &way.roster.members)
     }
 
     /// The services whose members somebody has to look after.
@@ -176,7 +179,8 @@ impl Site {
         loads: &Loads,
         ledger: Option<Sender<Entry>>,
     ) -> Option<impl Fn(usize) -> Proxy + Send + Clone + 'static> {
-        let [Work::Proxy(route)] = &self.works(workers)[..] else { return None };
+        let works = self.works(workers);
+        let [Work::Proxy(route)] = &works[..] else { return None };
         let (route, loads) = (Arc::clone(route), loads.clone());
         Some(move |worker| Proxy::new(Arc::clone(&route), worker, loads.clone(), ledger.clone()))
     }
@@ -203,8 +207,7 @@ impl Site {
 
     /// What workers of this number need to make their own services.
     fn works(&self, workers: usize) -> Vec<Work> {
-        let upstreams =
-            self.services.iter().filter_map(|service| service.way.as_ref()).map(|way| way.roster.members.len()).sum();
+        let upstreams = self.members().count();
         let mut works = Vec::with_capacity(self.services.len());
         let mut first_listener = 0;
         for (index, Service { spec, way }) in self.services.iter().enumerate() {

@@ -8,6 +8,7 @@ mod codes;
 mod crowd;
 mod killed;
 mod patience;
+mod standing;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
