@@ -77,6 +77,7 @@ pub mod upstream;
 pub use config::{AcceptMode, Address, Deal, Measure, Options, PollMode, Trigger};
 pub use control::{Running, Server};
 pub use runtime::{
+    desk::Desk,
     intake::Arrival,
     io::Io,
     service::{End, Read, Service, Turn},
