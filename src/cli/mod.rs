@@ -7,6 +7,7 @@ pub mod args;
 pub mod check;
 pub mod draft;
 pub mod file;
+pub mod flags;
 pub mod pages;
 pub mod settings;
 pub mod show;

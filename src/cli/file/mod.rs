@@ -5,9 +5,11 @@
 //! that spans several values is told at the one that comes last.
 
 pub mod mistake;
+mod route;
 pub mod service;
 pub mod suggest;
 pub mod table;
+mod upstream;
 
 use std::{
     fs::File,
