@@ -30,8 +30,10 @@ use crate::{
 
 /// What somebody wants.
 pub enum Request {
-    /// `echo`, `proxy`, `run`
+    /// `echo`, `proxy`
     Serve(Box<Setup>),
+    /// `run`, and the file.
+    Run(Box<Setup>, PathBuf),
     /// `check`
     Check(PathBuf),
     /// `config`, and the file of which the effective one is wanted.
@@ -56,9 +58,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
     let path = || matches.get_one::<PathBuf>("file").cloned();
     let needed = || path().ok_or_else(|| Refusal::Usage("<FILE> is missing".into()));
     Ok(match name {
-        "echo" => serve(echo(matches)?, matches)?,
-        "proxy" => serve(proxy(matches)?, matches)?,
-        "run" => serve(Draft { has_file: true, ..file::read(&needed()?)? }, matches)?,
+        "echo" => Request::Serve(serve(echo(matches)?, matches)?),
+        "proxy" => Request::Serve(serve(proxy(matches)?, matches)?),
+        "run" => {
+            let path = needed()?;
+            Request::Run(serve(Draft { has_file: true, ..file::read(&path)? }, matches)?, path)
+        }
         "check" => Request::Check(needed()?),
         "config" => Request::Config(path()),
         "report" => Request::Report(report(matches)),
@@ -166,7 +171,7 @@ fn report(matches: &ArgMatches) -> Shown {
 }
 
 /// What a command that serves adds to what it serves.
-fn serve(mut draft: Draft, matches: &ArgMatches) -> Result<Request, Refusal> {
+fn serve(mut draft: Draft, matches: &ArgMatches) -> Result<Box<Setup>, Refusal> {
     apply(RUNTIME, matches, &mut draft.options)?;
     apply(REPORT, matches, &mut draft.reporting)?;
     let mut proxy = ProxyOptions::default();
@@ -174,8 +179,7 @@ fn serve(mut draft: Draft, matches: &ArgMatches) -> Result<Request, Refusal> {
     draft.drain = text(matches, DRAIN.flag).map(|_| proxy.timeouts.drain);
     draft.quiet = matches.get_flag("quiet");
     draft.verbose = matches.get_flag("verbose");
-    let setup = draft.finish().map_err(Failure::Start)?;
-    Ok(Request::Serve(Box::new(setup)))
+    Ok(Box::new(draft.finish().map_err(Failure::Start)?))
 }
 
 fn echo(matches: &ArgMatches) -> Result<Draft, Refusal> {

@@ -17,7 +17,10 @@ use crate::{
 pub fn check(path: &Path) -> Result<String, Refusal> {
     let setup = file::setup(path)?;
     let failure = |why: String| Failure::Start(format!("{}: {why}", path.display()));
-    Site::resolve(&setup.services, &setup.options).map_err(failure)?;
+    Site::resolve(&setup.services, &setup.options).map_err(|why| match file::located(path, &why) {
+        Some(lines) => Refusal::File(lines),
+        None => failure(why).into(),
+    })?;
     setup.plan.access_log.as_ref().map_or(Ok(()), Journal::check).map_err(failure)?;
     setup.plan.hlog.as_deref().map_or(Ok(()), IntervalLog::check).map_err(failure)?;
     Ok(summary(path, &setup))
