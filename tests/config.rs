@@ -230,7 +230,7 @@ fn the_document_tells_the_truth() {
     let output = run(&["check", &file]);
     assert_eq!(text(&output.stderr), "");
     assert!(
-        text(&output.stdout).starts_with(&format!("ok: {file}: 3 services\n")),
+        text(&output.stdout).starts_with(&format!("ok: {file}: 4 services\n")),
         "{}",
         text(&output.stdout)
     );

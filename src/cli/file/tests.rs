@@ -177,12 +177,21 @@ const TOKENS: &[&str] = &[
     "true",
     "[[service]]",
     "[service.timeout]",
+    "[service.health]",
+    "[[service.route]]",
     "[runtime]",
     "kind",
     "upstream",
     "name = \"db\"",
     "timeout",
     "weight = 0",
+    "backup = true",
+    "dns",
+    "srv",
+    "0/s",
+    "10.1.2.3/8",
+    "\\q",
+    "none",
     "unix:",
     "unlimited",
     "off",
@@ -203,10 +212,10 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        (0..5000_usize, 1..40_usize).prop_map(|(at, len)| Change::Cut(at, len)),
-        (0..5000_usize, select(TOKENS)).prop_map(|(at, token)| Change::Insert(at, token)),
-        (0..5000_usize, 1..200_usize, 0..5000_usize).prop_map(|(at, len, to)| Change::Copy(at, len, to)),
-        (0..5000_usize, any::<char>()).prop_map(|(at, c)| Change::Byte(at, c)),
+        (0..16_000_usize, 1..40_usize).prop_map(|(at, len)| Change::Cut(at, len)),
+        (0..16_000_usize, select(TOKENS)).prop_map(|(at, token)| Change::Insert(at, token)),
+        (0..16_000_usize, 1..200_usize, 0..16_000_usize).prop_map(|(at, len, to)| Change::Copy(at, len, to)),
+        (0..16_000_usize, any::<char>()).prop_map(|(at, c)| Change::Byte(at, c)),
     ]
 }
 
