@@ -93,14 +93,15 @@ fn down_and_up_again_moves_nobody_for_good() {
     down.members[3].standing = Standing::Down;
     let loads = Loads::new(1, 10);
     let mut balancer = Balancer::new(Balance::Maglev, &up, 0..10, 0, 0, 1);
-    let mut all = |roster: &Roster| {
+    let all = |roster: &Roster| {
         balancer.renew(roster);
         (0..1_000).map(|number| balancer.choose(&loads, |_| true, source(number), 0)).collect::<Vec<_>>()
     };
-    let [before, meanwhile, after] = [&up, &down, &up].map(|roster| all(roster));
+    let [before, meanwhile, after] = [&up, &down, &up].map(all);
     assert_eq!(before, after);
-    let moved = before.iter().zip(&meanwhile).filter(|(before, meanwhile)| before != meanwhile);
-    assert!(moved.clone().count() > 0 && moved.into_iter().all(|(before, _)| *before == Some(3)));
+    let pairs = before.iter().zip(&meanwhile);
+    let moved: Vec<_> = pairs.filter(|(before, meanwhile)| before != meanwhile).collect();
+    assert!(!moved.is_empty() && moved.iter().all(|(before, _)| **before == Some(3)));
 }
 
 #[test]
