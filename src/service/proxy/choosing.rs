@@ -110,9 +110,10 @@ impl Members {
         let has_room = |member| !full.contains(member) && gate.is_none_or(|gate| gate.is_open(member, session));
         let is_new = |member| !session.tried.contains(member) && ejections.is_open(member, now_ns);
         let open = |member| is_new(member) && has_room(member);
+        let usable = group.usable;
         let chosen = group.balancer.choose(loads, open, session.client.ip(), now_ns);
         let Some(member) = chosen else {
-            return match group.usable {
+            return match usable {
                 0 => Choice::Nobody,
                 _ if gate.is_none() || self.candidates(session, now_ns).is_empty() => Choice::Exhausted,
                 _ => Choice::Full,
