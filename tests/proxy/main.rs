@@ -10,6 +10,7 @@ mod killed;
 mod patience;
 mod preread;
 mod routes;
+mod standing;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

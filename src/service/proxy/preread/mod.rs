@@ -22,7 +22,7 @@ pub use proxy_header::{ProxyHeader, header, own_header};
 pub use routes::Routes;
 
 use super::{Proxy, Session};
-use crate::{Io, Read, Side, Turn, measure::ledger::Cause};
+use crate::{Io, Read, Side, Turn, config::ProxyProtocol, measure::ledger::Cause, sys::socket::Peer};
 
 /// The most bytes of one read, so that what is glued to a hello can't be much.
 const READ_LEN_MAX: usize = 16 << 10;
@@ -110,6 +110,11 @@ impl Preread {
         self.header = Some(header);
         Progress::Identified
     }
+}
+
+/// Whether this peer is one of those that have to send a PROXY header, and are believed what it says.
+pub fn wants_header(proxy_protocol: &ProxyProtocol, peer: Peer) -> bool {
+    proxy_protocol.requires_from(peer.ip())
 }
 
 /// How a session goes on that is being read ahead.
