@@ -169,7 +169,7 @@ impl Proxy {
         let told = session.extra.as_ref().and_then(|extra| extra.preread.as_ref()?.header()?.server);
         let server = told.or_else(|| io.socket(Side::Client)?.local());
         let extra = session.extra.as_ref();
-        let header = header(version, session.client, server, extra.map_or(&[][..], |extra| &extra.tlvs));
+        let header = header(version, session.client, server, extra.map_or(&[][..], |extra| extra.tlvs.as_slice()));
         io.hold(Side::Upstream, &header);
         session.extra().added = header.len() as u64;
     }
