@@ -387,6 +387,7 @@ impl<S: Service> Worker<S> {
                 socket => drop(socket),
             }
         }
+        self.service.freed(state, &mut Io::new(link, &mut self.cx));
         self.table.unlink(token);
         let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
         self.cx.recorder.closed(opened_ns, now_ns);

@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) place: u16,
     /// At how many of its addresses it was tried since the last pause.
     pub(super) places: u16,
+    /// Whether it is the one that finds out whether its upstream is well again.
+    pub(super) is_probe: bool,
     /// Whether an upstream had taken it, and reset it unused.
     pub(super) was_reset: bool,
     /// Upstreams that were tried since the last pause.
@@ -78,6 +80,10 @@ pub(super) struct Extra {
     pub(super) queued_since_ns: Option<u64>,
     /// How long it has waited.
     pub(super) queued_ns: u64,
+    /// Whether that is a slot of an upstream; else it is one of the service.
+    pub(super) awaits_upstream: bool,
+    /// How much of its life was no attempt to connect, nor a pause between two: that time isn't up for it.
+    pub(super) held_ns: u64,
 }
 
 /// How far a session is.
@@ -111,6 +117,7 @@ impl Session {
             permits: Permits::default(),
             place: 0,
             places: 0,
+            is_probe: false,
             was_reset: false,
             tried: Tried::default(),
             attempts: 0,
@@ -132,10 +139,19 @@ impl Session {
         self.extra.get_or_insert_default()
     }
 
-    /// It begins to wait for a slot.
-    pub(super) fn begin_to_wait(&mut self, now_ns: u64) {
+    /// It begins to wait for a slot of an upstream, or of the service.
+    pub(super) fn begin_to_wait(&mut self, for_upstream: bool, now_ns: u64) {
         self.stage = Stage::Queued;
-        self.extra().queued_since_ns.get_or_insert(now_ns);
+        let extra = self.extra();
+        extra.awaits_upstream = for_upstream;
+        extra.queued_since_ns.get_or_insert(now_ns);
+    }
+
+    /// How much of its life until now was none of the time that it has for connecting.
+    pub(super) fn held_ns(&self, now_ns: u64) -> u64 {
+        let Some(extra) = &self.extra else { return 0 };
+        let since_ns = extra.queued_since_ns.filter(|_| extra.awaits_upstream);
+        extra.held_ns + since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns))
     }
 
     /// It waits no more.
@@ -143,15 +159,31 @@ impl Session {
         if let Some(extra) = &mut self.extra
             && let Some(since_ns) = extra.queued_since_ns.take()
         {
-            extra.queued_ns += now_ns.saturating_sub(since_ns).max(1);
+            let waited_ns = now_ns.saturating_sub(since_ns).max(1);
+            extra.queued_ns += waited_ns;
+            extra.held_ns += if extra.awaits_upstream { waited_ns } else { 0 };
         }
     }
 
-    /// Bytes that an upstream has been given, or will be, of what was read from the client: less the header that it began
-    /// with, plus ours.
-    pub(super) fn onward(&self) -> u64 {
+    /// Whether what it waits for is room at an upstream.
+    pub(super) fn awaits_upstream(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.awaits_upstream)
+    }
+
+    /// Whether what it begins with is still being read, or was never understood: nothing of it was meant for an upstream.
+    pub(super) fn is_unread(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.preread.is_some())
+    }
+
+    /// What the client has said so far, in bytes: a PROXY header before it is another's word.
+    pub(super) fn said(&self) -> u64 {
         let read = self.read[Side::Client as usize];
-        self.extra.as_ref().map_or(read, |extra| read.saturating_sub(extra.consumed) + extra.added)
+        self.extra.as_ref().map_or(read, |extra| read.saturating_sub(extra.consumed))
+    }
+
+    /// Bytes of the PROXY header that the upstream gets.
+    pub(super) fn added(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.added)
     }
 
     #[inline]
@@ -173,15 +205,17 @@ impl Session {
         self.upstream = upstream.map_or(NOBODY, |upstream| upstream as u16);
     }
 
-    /// Bytes from a side have been taken across.
+    /// Bytes from a side have been taken across. Whether they are the upstream's first.
     #[inline]
-    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) {
+    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) -> bool {
         self.read[side as usize] += len as u64;
-        if side == Side::Upstream && self.first_byte_ns == 0 {
+        let is_first = side == Side::Upstream && self.first_byte_ns == 0;
+        if is_first {
             self.first_byte_ns = io.now_ns().saturating_sub(io.opened_ns()).max(1);
             let first_byte_ns = self.first_byte_ns;
             io.recorder().record(|histograms| &mut histograms.first_byte, first_byte_ns);
         }
+        is_first
     }
 
     /// Something ends the session, or one direction of it. What came first counts, but for a bad end after a good
@@ -200,6 +234,11 @@ impl Session {
     /// How it ended.
     pub(super) fn code(&self) -> Option<Code> {
         self.code
+    }
+
+    /// Whether something other than the end of a stream ends it.
+    pub(super) fn is_over(&self) -> bool {
+        self.code.is_some_and(|code| !is_fin(code.cause))
     }
 
     /// Whether one side has ended its stream.
