@@ -77,7 +77,9 @@ impl Maglev {
             return Some(owner);
         }
         // To find that nobody is open, the members are fewer than the entries.
-        (0..self.members).any(&open).then_some(())?;
+        if !(0..self.members).any(&open) {
+            return None;
+        }
         owners.find(|&owner| open(owner))
     }
 }

@@ -222,7 +222,8 @@ fn an_ejected_upstream_is_asked_when_nobody_else_is_left() {
 fn a_backup_serves_while_nobody_else_can() {
     let (first, backup) = (echo(), echo());
     let address = first.address().to_string();
-    let flags = ["--backup", &backup.address().to_string(), "--workers", "1", "--health-eject-for", "50ms"];
+    let other = backup.address().to_string();
+    let flags = ["--backup", &other, "--workers", "1", "--health-eject-for", "50ms"];
     let mut proxy = Server::proxy(&[&address], &flags);
     let target = Target::parse(&proxy.listening()[0]);
     let come = || Client::connect(&target).ping(b"hello");
