@@ -1,7 +1,7 @@
 //! Where a file names what turned out to be wrong only when it was resolved or bound.
 //!
-//! By then a sentence is all there is. It quotes an address or a host, and the file's first that it quotes is the place;
-//! where it is both listened on and forwarded to, the sentence tells which it is about.
+//! By then a sentence is all there is. It quotes an address or a host, and the first that it quotes is the place; where
+//! that is both listened on and forwarded to, the sentence tells which it is about.
 
 use toml::de::{DeTable, DeValue};
 

@@ -38,7 +38,8 @@ fn read(upstream: &Entry<'_>) -> Result<UpstreamOptions, Mistake> {
         match (entry.key, entry.value.get_ref()) {
             (key, _) if PLACES.contains(&key) => {
                 if place.replace(read_place(entry)?).is_some() {
-                    return Err(upstream.wrong("an upstream has one of 'address', 'dns' and 'srv': write one for each"));
+                    let why = "an upstream has one of 'address', 'dns' and 'srv': write one for each";
+                    return Err(upstream.wrong(why));
                 }
             }
             ("weight", DeValue::Integer(number)) => {

@@ -235,7 +235,8 @@ fn health() -> impl Strategy<Value = HealthOptions> {
     let proxy = option::of(select(ProxyVersion::ALL));
     (amounts, checks, proxy, option::of(duration())).prop_map(|(amounts, checks, proxy, slow_start)| {
         let (timeout, rise, fall, eject_after, eject_for) = amounts;
-        let passive = HealthOptions { timeout, rise, fall, slow_start, eject_after, eject_for, ..HealthOptions::default() };
+        let passive = HealthOptions::default();
+        let passive = HealthOptions { timeout, rise, fall, slow_start, eject_after, eject_for, ..passive };
         let (interval, port, on_down, asks) = checks;
         match interval {
             None => passive,
@@ -303,8 +304,8 @@ fn networks() -> impl Strategy<Value = Vec<Cidr>> {
         let prefix = prefix.min(if ip.is_ipv4() { 32 } else { 128 });
         // What is refused says what would not be.
         let text = format!("{ip}/{prefix}");
-        let meant = |why: String| why.split("did you mean ").nth(1).map(|meant| meant.trim_end_matches('?').to_owned());
-        text.parse::<Cidr>().or_else(|why| meant(why).unwrap_or_default().parse()).expect("a network")
+        let meant = |why: String| why.split(&[' ', '?']).rev().nth(1).unwrap_or_default().parse::<Cidr>();
+        text.parse::<Cidr>().or_else(meant).expect("a network")
     });
     vec(network, 0..3)
 }
