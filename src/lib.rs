@@ -66,6 +66,7 @@ pub mod accept;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod limit;
 pub mod measure;
 pub mod runtime;
 pub mod selftest;

@@ -84,7 +84,7 @@ impl HealthOptions {
             return Err(Fault::new("health.port", why));
         }
         if self.slow_start.is_some() && self.interval.is_none() && !has_names {
-            let why = "no member would ever come back: set the health interval too, or forward to a dns: or srv: name";
+            let why = "no member would ever come back: set the health interval too, or forward to a name by dns or srv";
             return Err(Fault::new("health.slow_start", why));
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::{Address, hostname};
 pub struct UpstreamOptions {
     /// Where it is.
     pub place: Place,
-    /// Its share, against the others' (1 to [`UpstreamOptions::WEIGHT_MAX`]). Records of a `srv:` name have their own.
+    /// Its share, against the others' (1 to [`UpstreamOptions::WEIGHT_MAX`]). The records of a `srv:` have their own.
     pub weight: u32,
     /// It is used only while no other of its group is usable.
     pub backup: bool,

@@ -40,6 +40,11 @@ pub trait Service {
         let _ = (session, io, end);
     }
 
+    /// Its sockets are closed by now: what it held of something scarce may be given to others.
+    fn freed(&mut self, session: &mut Self::Session, io: &mut Io<'_>) {
+        let _ = (session, io);
+    }
+
     /// The worker stops, and the session has neither bytes to read nor backlog bytes. By default it is closed.
     fn drain(&mut self, session: &mut Self::Session, io: &mut Io<'_>) -> Turn {
         let _ = (session, io);

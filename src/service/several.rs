@@ -89,6 +89,10 @@ impl Service for Several {
         of_its_own!(self, session, |service, session| service.closed(session, io, end))
     }
 
+    fn freed(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        of_its_own!(self, session, |service, session| service.freed(session, io))
+    }
+
     fn heed(&mut self, news: &(dyn Any + Send + Sync), desk: &mut Desk<'_>) -> bool {
         let heed = |looks: bool, service: &mut One| {
             looks

@@ -10,8 +10,10 @@
 //! forwarding to itself.
 
 pub mod balance;
+pub mod ejection;
 pub mod loads;
 pub mod loops;
+mod maglev;
 mod resolve;
 pub mod roster;
 mod round_robin;

@@ -16,16 +16,10 @@ impl Roster {
     /// for it. Nobody is found yet by names that are asked for again and again.
     ///
     /// # Errors
-    /// A sentence, where a name doesn't resolve, or there are too many upstreams.
+    /// A sentence, where a name doesn't resolve.
     pub fn resolve(options: &ProxyOptions) -> Result<Self, String> {
         let mut members = Vec::new();
         for (slots, upstream) in Self::slots(options) {
-            if slots.end > Self::SLOTS_MAX {
-                let (most, each) = (Self::SLOTS_MAX, Self::SLOTS_PER_NAME);
-                return Err(format!(
-                    "too many upstreams: a service has {most} slots, of which each dns or srv name takes {each}; name fewer"
-                ));
-            }
             match &upstream.place {
                 Place::Address(address) => members.push(resolve(address, upstream)?),
                 Place::Dns { .. } | Place::Srv(_) => members.extend(slots.map(|_| Member::vacant(upstream))),
@@ -75,14 +69,10 @@ mod tests {
     use super::*;
 
     fn roster(texts: &[&str]) -> Result<Roster, String> {
-        let upstreams = texts.iter().map(|text| {
-            let place = match text.strip_prefix("srv:") {
-                Some(name) => Place::Srv(name.into()),
-                None => Place::Address(text.parse().expect("an address")),
-            };
-            UpstreamOptions { place, weight: 2, backup: false }
-        });
-        Roster::resolve(&ProxyOptions { upstreams: upstreams.collect(), ..ProxyOptions::default() })
+        let place = |text: &&str| text.parse().expect("a place");
+        let upstream = |text| UpstreamOptions { place: place(text), weight: 2, backup: false };
+        let upstreams = texts.iter().map(upstream).collect();
+        Roster::resolve(&ProxyOptions { upstreams, ..ProxyOptions::default() })
     }
 
     #[test]
@@ -105,14 +95,6 @@ mod tests {
         assert!(vacant.iter().all(|it| it.standing == Standing::Vacant && it.targets.is_empty()));
         assert!(last.len() == 1 && last[0].standing == Standing::Up);
         assert_eq!(roster.usable(0).count(), 1);
-    }
-
-    #[test]
-    fn more_slots_than_numbers_are_refused() {
-        let names: Vec<_> = (0..=Roster::SLOTS_MAX / Roster::SLOTS_PER_NAME).map(|n| format!("srv:{n}")).collect();
-        let texts: Vec<_> = names.iter().map(String::as_str).collect();
-        assert!(roster(&texts).unwrap_err().contains("too many upstreams"));
-        assert!(roster(&texts[1..]).is_ok());
     }
 
     #[test]

@@ -68,8 +68,8 @@ impl Roster {
     /// How many addresses of one `dns:` or `srv:` name are used.
     pub const SLOTS_PER_NAME: usize = 32;
 
-    /// The most slots of one service: their numbers have 16 bits, and one of those is nobody's.
-    pub const SLOTS_MAX: usize = u16::MAX as usize;
+    /// The most slots of one service.
+    pub const SLOTS_MAX: usize = ProxyOptions::UPSTREAMS_MAX * Self::SLOTS_PER_NAME;
 
     /// Each upstream that was named, through all groups, with the slots that it has.
     pub fn slots(options: &ProxyOptions) -> impl Iterator<Item = (Range<usize>, &UpstreamOptions)> {
@@ -98,9 +98,10 @@ impl Roster {
         groups.collect()
     }
 
-    /// The members of a group that get sessions.
-    pub fn usable(&self, group: usize) -> impl Iterator<Item = &Member> {
-        self.members[self.groups[group].clone()].iter().filter(|member| member.standing == Standing::Up)
+    /// The members of a group that get sessions, with their slots.
+    pub fn usable(&self, group: usize) -> impl Iterator<Item = (usize, &Member)> {
+        let members = self.groups[group].clone().map(|slot| (slot, &self.members[slot]));
+        members.filter(|(_, member)| member.standing == Standing::Up)
     }
 
     /// Whether somebody has gone down since this roster.

@@ -63,8 +63,12 @@ impl<S: Service> Worker<S> {
     /// Gives a turn to those that others have asked it for. Here, once an iteration, because a session that has the floor
     /// can't reach another one, whose flag says whether it is in the ready list.
     pub(super) fn wake(&mut self) {
-        while let Some(token) = self.cx.woken.pop() {
-            self.run_again(token);
+        if self.cx.woken.is_empty() {
+            return;
         }
+        let mut woken = std::mem::take(&mut self.cx.woken);
+        woken.drain(..).for_each(|token| self.run_again(token));
+        // Kept for its memory.
+        self.cx.woken = woken;
     }
 }

@@ -147,6 +147,13 @@ impl Session {
         extra.queued_since_ns.get_or_insert(now_ns);
     }
 
+    /// How much of its life until now was none of the time that it has for connecting.
+    pub(super) fn held_ns(&self, now_ns: u64) -> u64 {
+        let Some(extra) = &self.extra else { return 0 };
+        let since_ns = extra.queued_since_ns.filter(|_| extra.awaits_upstream);
+        extra.held_ns + since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns))
+    }
+
     /// It waits no more.
     pub(super) fn end_wait(&mut self, now_ns: u64) {
         if let Some(extra) = &mut self.extra
@@ -158,19 +165,25 @@ impl Session {
         }
     }
 
-    /// Whether what it begins with is still being read, or was never understood.
+    /// Whether what it waits for is room at an upstream.
+    pub(super) fn awaits_upstream(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.awaits_upstream)
+    }
+
+    /// Whether what it begins with is still being read, or was never understood: nothing of it was meant for an upstream.
     pub(super) fn is_unread(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.preread.is_some())
     }
 
-    /// Bytes for an upstream so far: those that were read from the client, less the header that it began with, plus ours.
-    pub(super) fn onward(&self) -> u64 {
+    /// What the client has said so far, in bytes: a PROXY header before it is another's word.
+    pub(super) fn said(&self) -> u64 {
         let read = self.read[Side::Client as usize];
-        match &self.extra {
-            None => read,
-            Some(_) if self.is_unread() => 0,
-            Some(extra) => read.saturating_sub(extra.consumed) + extra.added,
-        }
+        self.extra.as_ref().map_or(read, |extra| read.saturating_sub(extra.consumed))
+    }
+
+    /// Bytes of the PROXY header that the upstream gets.
+    pub(super) fn added(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.added)
     }
 
     #[inline]
@@ -192,15 +205,17 @@ impl Session {
         self.upstream = upstream.map_or(NOBODY, |upstream| upstream as u16);
     }
 
-    /// Bytes from a side have been taken across.
+    /// Bytes from a side have been taken across. Whether they are the upstream's first.
     #[inline]
-    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) {
+    pub(super) fn crossed(&mut self, side: Side, len: usize, io: &mut Io<'_>) -> bool {
         self.read[side as usize] += len as u64;
-        if side == Side::Upstream && self.first_byte_ns == 0 {
+        let is_first = side == Side::Upstream && self.first_byte_ns == 0;
+        if is_first {
             self.first_byte_ns = io.now_ns().saturating_sub(io.opened_ns()).max(1);
             let first_byte_ns = self.first_byte_ns;
             io.recorder().record(|histograms| &mut histograms.first_byte, first_byte_ns);
         }
+        is_first
     }
 
     /// Something ends the session, or one direction of it. What came first counts, but for a bad end after a good
@@ -219,6 +234,11 @@ impl Session {
     /// How it ended.
     pub(super) fn code(&self) -> Option<Code> {
         self.code
+    }
+
+    /// Whether something other than the end of a stream ends it.
+    pub(super) fn is_over(&self) -> bool {
+        self.code.is_some_and(|code| !is_fin(code.cause))
     }
 
     /// Whether one side has ended its stream.
@@ -241,4 +261,49 @@ impl Session {
 /// Whether a stream's proper end is meant.
 pub(super) const fn is_fin(cause: Cause) -> bool {
     matches!(cause, Cause::ClientFin | Cause::UpstreamFin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session::new(&Arrival { listener: 0, peer: Peer::Unix }, u64::MAX)
+    }
+
+    #[test]
+    fn headers_are_no_words_of_the_clients() {
+        let mut session = session();
+        session.read = [100, 7];
+        assert_eq!((session.said(), session.added()), (100, 0));
+        session.extra().consumed = 30;
+        session.extra().added = 50;
+        assert_eq!((session.said(), session.added()), (70, 50));
+    }
+
+    #[test]
+    fn waiting_for_an_upstream_is_no_connecting() {
+        let mut session = session();
+        session.begin_to_wait(false, 1_000);
+        assert_eq!(session.held_ns(1_500), 0, "that comes before the time for connecting begins");
+        session.end_wait(1_600);
+        session.begin_to_wait(true, 2_000);
+        session.begin_to_wait(true, 2_100);
+        assert_eq!(session.held_ns(2_300), 300);
+        session.end_wait(2_400);
+        session.end_wait(2_500);
+        assert_eq!(session.held_ns(3_000), 400);
+        assert_eq!(session.extra().queued_ns, 600 + 400);
+    }
+
+    #[test]
+    fn each_stage_has_its_phase() {
+        let phases = [Stage::Admitting, Stage::Queued, Stage::Preread, Stage::Pausing, Stage::Forwarding].map(|stage| {
+            let mut session = session();
+            session.stage = stage;
+            session.end(Cause::Timeout);
+            session.code().map(|code| code.to_string())
+        });
+        assert_eq!(phases.each_ref().map(Option::as_deref), ["TC", "TQ", "TR", "TC", "TW"].map(Some));
+    }
 }
