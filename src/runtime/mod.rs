@@ -5,6 +5,7 @@
 
 pub(crate) mod backlog;
 pub mod board;
+pub mod desk;
 pub(crate) mod first_read;
 pub mod intake;
 pub mod io;
