@@ -59,7 +59,9 @@ pub fn defaults() -> String {
          upstream as it is. The first route that matches is taken; without sni or alpn it takes any. What matches \
          none, or is no TLS, goes to the service's upstream",
     );
-    out.line("#[[service.route]]\n#sni = [\"db.example.com\", \"*.db.example.com\"]\n#alpn = [\"postgresql\"]");
+    out.line(
+        "#[[service.route]]\n#sni = [\"db.example.com\", \"*.db.example.com\"]\n#alpn = [\"postgresql\"]",
+    );
     out.line("#upstream = [{ address = \"127.0.0.1:5433\" }]");
     out.line("\n# Another service, as an example of an echo.");
     out.line("#[[service]]\n#name = \"echo\"\n#kind = \"echo\"\n#listen = [\"127.0.0.1:7001\"]");

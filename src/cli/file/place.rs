@@ -18,7 +18,9 @@ pub fn find(text: &str, why: &str) -> Option<Mistake> {
     let is_about_upstreams = why.contains("upstream");
     let mut nearest: Option<((usize, bool), Mistake)> = None;
     for (is_upstream, entry) in services.elements().iter().flat_map(addresses) {
-        let Some(quoted) = words(&entry).iter().filter_map(|word| quoted_at(why, word)).min() else { continue };
+        let Some(quoted) = words(&entry).iter().filter_map(|word| quoted_at(why, word)).min() else {
+            continue;
+        };
         let rank = (quoted, is_upstream != is_about_upstreams);
         if nearest.as_ref().is_none_or(|(best, _)| rank < *best) {
             nearest = Some((rank, entry.wrong(why)));

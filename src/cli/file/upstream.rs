@@ -54,7 +54,8 @@ fn read(upstream: &Entry<'_>) -> Result<UpstreamOptions, Mistake> {
         Ok(Known::Yes)
     })?;
     let missing = || {
-        let help = "an upstream needs one of them; 'dns' and 'srv' are asked for again while it runs".to_owned();
+        let help =
+            "an upstream needs one of them; 'dns' and 'srv' are asked for again while it runs".to_owned();
         upstream.wrong("this upstream has no 'address', 'dns' or 'srv'").with_help(help)
     };
     Ok(UpstreamOptions { place: place.ok_or_else(missing)?, weight, backup })

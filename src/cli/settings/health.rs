@@ -141,7 +141,9 @@ mod tests {
     fn the_word_that_stands_for_none_can_be_sent() {
         let mut proxy = ProxyOptions::default();
         let setting = HEALTH.iter().find(|setting| setting.key == "send").expect("it is there");
-        for (text, bytes) in [("none", None), (r"\x6eone", Some(&b"none"[..])), (r"PING\r\n", Some(b"PING\r\n"))] {
+        for (text, bytes) in
+            [("none", None), (r"\x6eone", Some(&b"none"[..])), (r"PING\r\n", Some(b"PING\r\n"))]
+        {
             assert_eq!((setting.set)(&mut proxy, text), Ok(()));
             assert_eq!(proxy.health.send.as_deref(), bytes);
             assert_eq!((setting.show)(&proxy), text);
