@@ -6,8 +6,9 @@
 //! and where a member leaves or comes most entries keep their owner. Weights are by turns too: the next turn is
 //! whoever's time comes first, and a member's time goes on by less the more it weighs.
 //!
-//! A source hashes to an entry. Where the owner isn't open, the source goes to the owner of the next entry whose owner
-//! is: nobody else's sources move, and those of the one who is away are spread over all others.
+//! A source hashes to an entry. Where the owner isn't open, the source goes on through the table, by a step of its own,
+//! until it comes to one who is: nobody else's sources move, and those of the one who is away spread over all others.
+//! (With the same step for all they would spread unevenly: permutations have steps too, and so patterns side by side.)
 //!
 //! What is promised: the table follows from the names and weights of its members, not from their order, a seed, or
 //! what happened before; so all workers, and all proxies with the same upstreams, send a source to the same member.
@@ -69,10 +70,9 @@ impl Maglev {
 
     /// Where this source goes; `None` where nobody is open.
     pub fn find(&self, source: Source, open: impl Fn(usize) -> bool) -> Option<usize> {
-        let entry = (source.0 % self.table.len().max(1) as u64) as usize;
-        let (before, from) = self.table.split_at_checked(entry)?;
-        let mut owners = from.iter().chain(before).map(|&place| usize::from(place));
-        let owner = owners.next()?;
+        let size = self.table.len();
+        let first = below(source.0, size.max(1));
+        let owner = usize::from(*self.table.get(first)?);
         if open(owner) {
             return Some(owner);
         }
@@ -80,7 +80,10 @@ impl Maglev {
         if !(0..self.members).any(&open) {
             return None;
         }
-        owners.find(|&owner| open(owner))
+        // Any step but 0 comes past all entries, as their number is prime.
+        let step = below(mixed(source.0), size - 1) + 1;
+        let mut others = (1..size).map(|steps| usize::from(self.table[(first + steps * step) % size]));
+        others.find(|&owner| open(owner))
     }
 }
 
@@ -115,11 +118,10 @@ fn fill(size: usize, members: &[(&str, u16, u32)]) -> Box<[u16]> {
 impl Walk {
     fn new(size: usize, name: &str, place: u16, weight: u32) -> Self {
         let hash = hash(name);
-        let below = |number: u64, bound: usize| (mixed(number) % bound as u64) as usize;
         Self {
-            entry: below(hash, size),
-            // Any step but 0 visits all entries, as their number is prime.
-            skip: below(!hash, size - 1) + 1,
+            entry: below(mixed(hash), size),
+            // Any step but 0 comes past all entries, as their number is prime.
+            skip: below(mixed(!hash), size - 1) + 1,
             place,
             stride: STRIDE / u64::from(weight.max(1)),
         }
@@ -135,6 +137,10 @@ impl Walk {
         }
         self.entry
     }
+}
+
+const fn below(number: u64, bound: usize) -> usize {
+    (number % bound as u64) as usize
 }
 
 /// FNV-1a: short, and the same everywhere for ever.

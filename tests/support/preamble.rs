@@ -19,7 +19,12 @@ pub fn v2(client: SocketAddr, server: SocketAddr, tlvs: &[u8]) -> Vec<u8> {
         SocketAddr::V6(address) => address.ip().octets().to_vec(),
     };
     let ports = [client.port().to_be_bytes(), server.port().to_be_bytes()].concat();
-    v2_block(0x21, if client.is_ipv4() { 0x11 } else { 0x21 }, &[ip(client), ip(server), ports].concat(), tlvs)
+    v2_block(
+        0x21,
+        if client.is_ipv4() { 0x11 } else { 0x21 },
+        &[ip(client), ip(server), ports].concat(),
+        tlvs,
+    )
 }
 
 /// The same for a unix client without a name.

@@ -91,7 +91,7 @@ fn one_of_ten_that_is_away_moves_its_own_alone() {
             }
         }
         let share = f64::from(own) / sources().count() as f64;
-        assert!((0.09..0.11).contains(&share), "{share}");
+        assert!((0.095..0.105).contains(&share), "{share}");
         for (heir, &inherited) in inherited.iter().enumerate().filter(|(heir, _)| *heir != away) {
             let share = f64::from(inherited) / f64::from(own);
             assert!((1.0 / 9.0 - 0.02..1.0 / 9.0 + 0.02).contains(&share), "{heir} has {share} of {away}'s");
@@ -134,7 +134,7 @@ fn the_table_is_the_same_for_ever() {
         let source = Source::of(address.parse().expect("an address"));
         maglev.find(source, |_| true)
     });
-    assert_eq!((sum, found), (0, [Some(0), Some(0), Some(0)]));
+    assert_eq!((sum, found), (8_783_805_083_268_486_641, [Some(0), Some(8), Some(3)]));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn turns_go_on_over_a_change() {
     let loads = Loads::new(1, 3);
     let mut roster = of_weights(&[1; 3]);
     let mut balancer = Balancer::new(Balance::RoundRobin, &roster, 0..3, 0, 0, 1);
-    let mut had = [0; 3];
+    let mut had = [0_u32; 3];
     for _ in 0..300 {
         had[balancer.first_pick(&loads)] += 1;
         // Somebody leaves and comes back between any two sessions: 0 would have every turn if they began anew.

@@ -4,6 +4,8 @@
 //! nothing of each other's choice, which is the worst that can happen; what they chose is counted before the next do.
 //! Nothing of this is timed: the figures are the same on any machine.
 
+use fastrand::Rng;
+
 use super::*;
 
 const UPSTREAMS: usize = 10;
