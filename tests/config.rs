@@ -180,9 +180,9 @@ fn check_tells_where_everything_goes() {
     "#;
     fs::write(&file, service).expect("it is ours");
     let expected = format!(
-        "ok: {file}: 1 service\n  proxy: proxy on 127.0.0.1:443 to 127.0.0.1:1 (weight 2), 127.0.0.1:2 (backup) · \
-         balance=p2c forward=auto health=2s\n    sni=*.example.com, example.com alpn=h2 to 127.0.0.1:3\n    to 127.0.0.1:4 \
-         (weight 3)\n"
+        "ok: {file}: 1 service\n  proxy: proxy on 127.0.0.1:443 to 127.0.0.1:1 (weight 2), 127.0.0.1:2 (backup) \
+         · balance=p2c forward=auto health=2s\n    sni=*.example.com, example.com alpn=h2 to 127.0.0.1:3\n    to \
+         127.0.0.1:4 (weight 3)\n"
     );
     let output = run(&["check", &file]);
     assert_eq!((text(&output.stderr), text(&output.stdout)), (String::new(), expected));
@@ -281,11 +281,13 @@ fn flags_of_a_whole_proxy() {
     let socket = format!("--listen unix:{}", folder.file("socket"));
     for flags in [
         "--backup 10.0.0.2:80=3 --balance maglev",
-        "--health-interval 1h --health-port 8008 --health-http /health --health-http-status 200-299,401 --health-proxy v2",
-        "--health-interval 1h --health-send PING\\r\\n --health-expect \\x00+ --health-on-down close --health-rise 1",
+        "--health-interval 1h --health-port 8008 --health-http /health --health-http-status 200-299,401",
+        "--health-interval 1h --health-send PING\\r\\n --health-expect \\x00+ --health-proxy v2 --health-rise 1",
+        "--health-interval 1h --health-on-down close --health-slow-start 30s --health-fall 5 --health-timeout 2s",
         "--health-eject-after off --health-eject-for 2s --header-timeout 1s",
-        "--limit-connections 10 --limit-listener 5 --limit-upstream 3 --limit-per-source 2 --limit-source-v6-prefix 56",
-        "--limit-accept-rate 2000/s --limit-queue 10 --limit-queue-timeout 2s --max-connections 100 --on-fd-limit shed",
+        "--limit-connections 10 --limit-listener 5 --limit-upstream 3",
+        "--limit-per-source 2 --limit-source-v6-prefix 56 --max-connections 100 --on-fd-limit shed",
+        "--limit-accept-rate 2000/s --limit-queue 10 --limit-queue-timeout 2s",
         "--allow 10.0.0.0/8 --allow ::1,127.0.0.0/8 --deny 10.6.0.0/16 --resolver 127.0.0.1",
         "--proxy-protocol-accept-from 10.0.0.0/8 --proxy-protocol-accept-from unix --proxy-protocol-send v1",
     ] {

@@ -11,7 +11,7 @@ pub mod shared;
 use std::{fs, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use crate::{
-    config::{AcceptMode, Address, Listen, Options, PollMode, Trigger},
+    config::{AcceptMode, Address, Listen, OnFdLimit, Options, PollMode, Trigger},
     runtime::{intake::Intake, topology::Topology},
     sys::{
         self,
@@ -56,6 +56,9 @@ pub fn bind(listens: &[Listen], options: &Options, topology: &Topology) -> Resul
             unlink(&bound.served);
             return Err(message);
         }
+    }
+    if options.on_fd_limit == OnFdLimit::Shed {
+        bound.intakes.iter_mut().flatten().chain(&mut bound.dealt).for_each(Intake::keep_spare);
     }
     Ok(bound)
 }

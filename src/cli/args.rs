@@ -79,7 +79,9 @@ pub fn command() -> Command {
     let echo = Command::new("echo").about("Serve: send back what comes in").arg(listen());
     let echo = with_flags(echo, "Echo", ECHO, &EchoOptions::default());
     let run = Command::new("run")
-        .about("Serve what a configuration file says; flags win over the file, and defaults are for what neither says")
+        .about(
+            "Serve what a configuration file says; flags win over it, and defaults are for what neither says",
+        )
         .arg(file("A configuration file; `evenkeel config` prints one to begin with"));
     Command::new("evenkeel")
         .version(env!("CARGO_PKG_VERSION"))

@@ -41,7 +41,9 @@ pub fn flag<T>(setting: &Setting<T>, defaults: &T) -> Arg {
 
 /// `--listen`
 pub fn listen() -> Arg {
-    repeated("listen", "ADDR").required(true).help("HOST:PORT, [V6]:PORT, :PORT or unix:PATH; may be repeated")
+    repeated("listen", "ADDR")
+        .required(true)
+        .help("HOST:PORT, [V6]:PORT, :PORT or unix:PATH; may be repeated")
 }
 
 /// `--upstream`

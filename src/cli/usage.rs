@@ -85,7 +85,9 @@ fn keys_of(flag: &str) -> Vec<String> {
     let echo = ECHO.iter().filter(|setting| setting.flag == flag).map(|setting| setting.key.to_owned());
     let proxy = PARTS.iter().flat_map(|part| {
         let settings = part.settings.iter().filter(move |setting| setting.flag == flag);
-        settings.map(move |setting| part.table.map_or(setting.key.into(), |table| format!("{table}.{}", setting.key)))
+        settings.map(move |setting| {
+            part.table.map_or(setting.key.into(), |table| format!("{table}.{}", setting.key))
+        })
     });
     let lists = ["listen", "upstream"].into_iter().filter(|list| *list == flag).map(str::to_owned);
     echo.chain(proxy).chain(lists).collect()

@@ -42,9 +42,9 @@ pub fn defaults() -> String {
     out.help("HOST:PORT, [V6]:PORT, :PORT or unix:PATH");
     out.line("listen = [\"127.0.0.1:7000\"]");
     out.help(
-        "Where to forward to, each with a weight from 1 to 256 and perhaps backup = true (used only while no other is \
-         usable); \"HOST:PORT\" and \"HOST:PORT=2\" will do too. Instead of address: dns = \"HOST:PORT\" (each address of a \
-         name, asked for again by its TTL) or srv = \"NAME\" (its records)",
+        "Where to forward to, each with a weight from 1 to 256, and perhaps backup = true (used only while no \
+         other is usable); \"HOST:PORT\" and \"HOST:PORT=2\" will do too. Instead of address there may be dns \
+         (\"HOST:PORT\": each address of a name, asked for again by its TTL) or srv (a name: its records)",
     );
     out.line("upstream = [\n  { address = \"127.0.0.1:5432\", weight = 1 },\n]");
     for part in PARTS {
@@ -55,11 +55,13 @@ pub fn defaults() -> String {
     }
     out.line("");
     out.help(
-        "Other upstreams for some TLS connections, by what their ClientHello asks for; it goes on to the upstream as it \
-         is. The first route that matches is taken; without sni or alpn it takes any. What matches none, or is no TLS, \
-         goes to the service's upstream",
+        "Other upstreams for some TLS connections, by what their ClientHello asks for; it goes on to the \
+         upstream as it is. The first route that matches is taken; without sni or alpn it takes any. What matches \
+         none, or is no TLS, goes to the service's upstream",
     );
-    out.line("#[[service.route]]\n#sni = [\"db.example.com\", \"*.db.example.com\"]\n#alpn = [\"postgresql\"]");
+    out.line(
+        "#[[service.route]]\n#sni = [\"db.example.com\", \"*.db.example.com\"]\n#alpn = [\"postgresql\"]",
+    );
     out.line("#upstream = [{ address = \"127.0.0.1:5433\" }]");
     out.line("\n# Another service, as an example of an echo.");
     out.line("#[[service]]\n#name = \"echo\"\n#kind = \"echo\"\n#listen = [\"127.0.0.1:7001\"]");

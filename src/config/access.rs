@@ -55,12 +55,8 @@ impl Cidr {
     pub fn contains(&self, ip: IpAddr) -> bool {
         let prefix = u32::from(self.prefix);
         match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(ip)) => {
-                (first.to_bits() ^ ip.to_bits()).leading_zeros() >= prefix
-            }
-            (IpAddr::V6(first), IpAddr::V6(ip)) => {
-                (first.to_bits() ^ ip.to_bits()).leading_zeros() >= prefix
-            }
+            (IpAddr::V4(first), IpAddr::V4(ip)) => (first.to_bits() ^ ip.to_bits()).leading_zeros() >= prefix,
+            (IpAddr::V6(first), IpAddr::V6(ip)) => (first.to_bits() ^ ip.to_bits()).leading_zeros() >= prefix,
             _ => false,
         }
     }
@@ -71,7 +67,8 @@ impl FromStr for Cidr {
 
     /// `10.0.0.0/8`, or an address alone.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not a network: write one such as 10.0.0.0/8, 2001:db8::/32 or ::1");
+        let wrong =
+            || format!("'{text}' is not a network: write one such as 10.0.0.0/8, 2001:db8::/32 or ::1");
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
@@ -158,7 +155,9 @@ mod tests {
         for text in ["10.0.0.0/8", "192.0.2.7", "0.0.0.0/0", "::/0", "::1", "2001:db8::/32"] {
             assert_eq!(cidr(text).to_string(), text);
         }
-        for (text, short) in [("::1/128", "::1"), ("10.0.0.1/32", "10.0.0.1"), ("::ffff:10.0.0.0/104", "10.0.0.0/8")] {
+        for (text, short) in
+            [("::1/128", "::1"), ("10.0.0.1/32", "10.0.0.1"), ("::ffff:10.0.0.0/104", "10.0.0.0/8")]
+        {
             assert_eq!(cidr(text).to_string(), short);
         }
     }
@@ -195,7 +194,9 @@ mod tests {
         let office = access(&["10.0.0.0/8", "::1"], &["10.6.6.0/24"]);
         assert!(office.admits(ip("10.0.0.1")) && office.admits(ip("::1")));
         assert!(office.admits(ip("::ffff:10.0.0.1")));
-        assert!(!office.admits(ip("10.6.6.6")) && !office.admits(ip("192.0.2.1")) && !office.admits(ip("::2")));
+        assert!(
+            !office.admits(ip("10.6.6.6")) && !office.admits(ip("192.0.2.1")) && !office.admits(ip("::2"))
+        );
         let most = access(&[], &["192.0.2.0/24"]);
         assert!(most.admits(ip("10.0.0.1")) && !most.admits(ip("192.0.2.1")));
         assert_eq!(office.check(), Ok(()));

@@ -11,8 +11,9 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let mut rest = text;
     while let Some((plain, escaped)) = rest.split_once('\\') {
         bytes.extend_from_slice(plain.as_bytes());
-        let (byte, len) = unescape(escaped)
-            .ok_or_else(|| format!("'{text}' has a \\ that stands for nothing: use \\r, \\n, \\t, \\\\ or \\xHH"))?;
+        let (byte, len) = unescape(escaped).ok_or_else(|| {
+            format!("'{text}' has a \\ that stands for nothing: use \\r, \\n, \\t, \\\\ or \\xHH")
+        })?;
         bytes.push(byte);
         rest = &escaped[len..];
     }

@@ -84,7 +84,7 @@ impl HealthOptions {
             return Err(Fault::new("health.port", why));
         }
         if self.slow_start.is_some() && self.interval.is_none() && !has_names {
-            let why = "no member would ever come back: set the health interval too, or forward to a dns: or srv: name";
+            let why = "no member would ever come back: set the health interval too, or forward to a name by dns or srv";
             return Err(Fault::new("health.slow_start", why));
         }
         Ok(())
@@ -95,7 +95,11 @@ impl HealthOptions {
         let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(1, Vec::len);
         let fits = |bytes: usize| (1..=Self::ANSWER_BYTES_MAX).contains(&bytes);
         for (is_wrong, key, why) in [
-            (self.interval.is_some_and(|it| it.is_zero()), "health.interval", "give an interval above zero, or off"),
+            (
+                self.interval.is_some_and(|it| it.is_zero()),
+                "health.interval",
+                "give an interval above zero, or off",
+            ),
             (self.timeout.is_zero(), "health.timeout", "no check can pass in no time: give one above zero"),
             (self.rise == 0, "health.rise", "use 1 or more: with 0 a member would never have been down"),
             (self.fall == 0, "health.fall", "use 1 or more: with 0 a member would never have been up"),
@@ -104,7 +108,11 @@ impl HealthOptions {
             (!fits(bytes(&self.expect)), "health.expect", "expect 1 to 4096 bytes, or none"),
             (self.eject_after == Some(0), "health.eject_after", "use 1 or more, or off"),
             (self.eject_for.is_zero(), "health.eject_for", "give a time above zero, or eject nobody"),
-            (self.slow_start.is_some_and(|it| it.is_zero()), "health.slow_start", "give a time above zero, or off"),
+            (
+                self.slow_start.is_some_and(|it| it.is_zero()),
+                "health.slow_start",
+                "give a time above zero, or off",
+            ),
         ] {
             if is_wrong {
                 return Err(Fault::new(key, why));
@@ -133,10 +141,16 @@ impl HealthOptions {
     fn check_http(&self) -> Result<(), Fault> {
         if self.http.is_some() && (self.send.is_some() || self.expect.is_some()) {
             let key = if self.send.is_some() { "health.send" } else { "health.expect" };
-            return Err(Fault::new(key, "a check by HTTP sends its own request and looks at the status: leave one out"));
+            return Err(Fault::new(
+                key,
+                "a check by HTTP sends its own request and looks at the status: leave one out",
+            ));
         }
         if self.http.is_none() && self.http_status != Self::default().http_status {
-            return Err(Fault::new("health.http_status", "only a check by HTTP has a status: say what to ask for"));
+            return Err(Fault::new(
+                "health.http_status",
+                "only a check by HTTP has a status: say what to ask for",
+            ));
         }
         if self.http_status.is_empty() {
             return Err(Fault::new("health.http_status", "no status would pass: name at least one"));

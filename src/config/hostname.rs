@@ -40,7 +40,8 @@ mod tests {
             assert_eq!(check(name), Ok(()), "{name}");
         }
         let (long_label, long_name) = ("x".repeat(64), "x.".repeat(127));
-        for name in ["", ".", "a..b", "a b", "a:80", "bücher.example", "*.a", long_label.as_str(), long_name.as_str()] {
+        let long = [long_label.as_str(), long_name.as_str()];
+        for name in ["", ".", "a..b", "a b", "a:80", "bücher.example", "*.a"].into_iter().chain(long) {
             assert!(check(name).is_err(), "{name:?} was taken for a name");
         }
     }

@@ -63,7 +63,10 @@ impl Limits {
             return Err(Fault::new("limit.queue", why));
         }
         if self.queue_timeout.is_zero() {
-            return Err(Fault::new("limit.queue_timeout", "nobody can wait for no time: give one above zero"));
+            return Err(Fault::new(
+                "limit.queue_timeout",
+                "nobody can wait for no time: give one above zero",
+            ));
         }
         Ok(())
     }
@@ -96,7 +99,8 @@ impl FromStr for Rate {
 
     /// `2000/s`, `5/ms`, `90/m`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not a rate: write a number per time, such as 2000/s, 5/ms or 90/m");
+        let wrong =
+            || format!("'{text}' is not a rate: write a number per time, such as 2000/s, 5/ms or 90/m");
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let (_, per) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         let is_number = count.bytes().all(|byte| byte.is_ascii_digit());

@@ -9,7 +9,7 @@ use super::{Address, hostname};
 pub struct UpstreamOptions {
     /// Where it is.
     pub place: Place,
-    /// Its share, against the others' (1 to [`UpstreamOptions::WEIGHT_MAX`]). Records of a `srv:` name have their own.
+    /// Its share, against the others' (1 to [`UpstreamOptions::WEIGHT_MAX`]). The records of a `srv:` have their own.
     pub weight: u32,
     /// It is used only while no other of its group is usable.
     pub backup: bool,
@@ -67,7 +67,9 @@ impl UpstreamOptions {
             return Err(format!("upstream {place} has weight {weight}: use 1 to {}", Self::WEIGHT_MAX));
         }
         if matches!(place, Place::Srv(_)) && *weight != 1 {
-            return Err(format!("the records of upstream {place} have their own weights: leave the weight out"));
+            return Err(format!(
+                "the records of upstream {place} have their own weights: leave the weight out"
+            ));
         }
         if others.iter().any(|other| other.place == *place) {
             return Err(format!("upstream {place} is named twice: name it once, with a weight"));
@@ -102,7 +104,11 @@ impl Place {
     pub fn dns(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("'{text}' is no name to look up ({why}): write HOST:PORT");
         let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
-        let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(|| wrong("a port is 1 to 65535"))?;
+        let port = port
+            .parse::<u16>()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| wrong("a port is 1 to 65535"))?;
         if host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
             return Err(wrong("it is an address already, which is no name"));
         }
@@ -116,7 +122,9 @@ impl Place {
     /// A sentence that quotes the text and shows the right form.
     pub fn srv(name: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
-            format!("'{name}' is no name of SRV records ({why}): write one such as _postgres._tcp.db.internal")
+            format!(
+                "'{name}' is no name of SRV records ({why}): write one such as _postgres._tcp.db.internal"
+            )
         };
         if name.contains(':') {
             return Err(wrong("its records have the ports"));

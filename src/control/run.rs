@@ -14,7 +14,7 @@ use super::{
     notify::Notifier,
     output::{Output, say},
     printer::Printer,
-    keeper::{Keeper, State},
+    keeper::{Keeper, View},
     site::Site,
 };
 use crate::{
@@ -126,11 +126,9 @@ pub fn serve(setup: &Setup) -> Result<(), Failure> {
     let intervals = intervals.transpose().map_err(refuse)?;
     let loads = site.loads(workers);
     let running = start(server, &site, workers, &loads, ledger).map_err(Failure::Start)?;
-    let kept = site.kept(&loads);
-    let keeper = (!kept.is_empty())
-        .then(|| Keeper::start(kept, running.mailboxes(), options.resolver, plan.log()))
-        .transpose()
-        .map_err(Failure::Start)?;
+    let kept = Some(site.kept()).filter(|kept| !kept.is_empty());
+    let keeper = kept.map(|kept| Keeper::start(kept, options, running.mailboxes(), loads, plan.log()));
+    let keeper = keeper.transpose().map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
     let mut main =
         Main { about, keeper, epoll, signals, printer, journal, intervals, is_stopping: false, failed: false };
@@ -221,9 +219,8 @@ impl Main<'_> {
         if let Some(Err(message)) = self.intervals.take().map(|log| log.finish(&stopped.workers)) {
             self.about.plan.log().error(&message);
         }
-        let states = self.states();
+        let report = self.report(&stopped.workers, stopped.acceptor.as_ref());
         self.failed |= self.keeper.take().is_some_and(|keeper| !keeper.stop());
-        let report = self.about.report(&states, &stopped.workers, stopped.acceptor.as_ref());
         self.print_last(report).map_err(Failure::Run)?;
         match self.failed || stopped.panicked > 0 {
             true => Err(Failure::Run(format!(
@@ -306,12 +303,13 @@ impl Main<'_> {
 
     fn report_now(&mut self, running: &mut Running) {
         let (workers, acceptor) = running.snapshot();
-        self.printer.interim(self.about.report(&self.states(), &workers, acceptor.as_ref()));
+        let report = self.report(&workers, acceptor.as_ref());
+        self.printer.interim(report);
     }
 
-    /// How the members are that are looked after.
-    fn states(&self) -> Vec<State> {
-        self.keeper.as_ref().map_or_else(Vec::new, Keeper::states)
+    fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
+        let view = |service| self.keeper.as_ref().and_then(|keeper| keeper.view(service));
+        self.about.report(view, workers, acceptor)
     }
 
     fn print_last(&mut self, report: Report) -> Result<(), String> {
@@ -362,7 +360,7 @@ impl About<'_> {
 
     fn report(
         &self,
-        states: &[State],
+        view: impl Fn(usize) -> Option<View>,
         workers: &[WorkerSnapshot],
         acceptor: Option<&AcceptorSnapshot>,
     ) -> Report {
@@ -374,7 +372,7 @@ impl About<'_> {
             cores: self.cores.clone(),
             workers: self.workers,
             services: self.site.services(&self.served),
-            upstreams: self.site.upstreams(states),
+            upstreams: self.site.upstreams(view),
             notes: self.notes.iter().cloned().chain(missing).collect(),
             ..RunInfo::new(self.started, duration, self.options)
         };

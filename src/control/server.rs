@@ -14,6 +14,7 @@ use crate::{
         dealt::{Acceptor, Order},
     },
     config::{AcceptMode, Address, Listen, Options},
+    limit::Slots,
     measure::{AcceptorSnapshot, WorkerSnapshot},
     runtime::{
         board::Board,
@@ -103,14 +104,15 @@ impl Server {
         let mailboxes = intakes.iter().map(|_| mailbox()).collect::<Result<Vec<_>, _>>().map_err(refused)?;
         let (senders, mailboxes): (Vec<Sender<Message>>, Vec<_>) = mailboxes.into_iter().unzip();
         let neighbours: Arc<[_]> = senders.iter().cloned().collect();
+        let slots = self.options.max_connections.map(|limit| Arc::new(Slots::new(limit)));
         // Registered here, one after the other: the order decides whom an exclusive listener prefers.
         let mut parts = Vec::new();
         for (worker, (intakes, mailbox)) in intakes.into_iter().zip(mailboxes).enumerate() {
             let (epoll, intakes) = register(intakes, &mailbox).map_err(refused)?;
             let core = self.topology.core_of(worker);
             let listeners = served_len;
-            let (board, mailboxes) = (board.clone(), Arc::clone(&neighbours));
-            parts.push(Parts { worker, core, epoll, intakes, listeners, mailbox, mailboxes, board });
+            let (board, mailboxes, slots) = (board.clone(), Arc::clone(&neighbours), slots.clone());
+            parts.push(Parts { worker, core, epoll, intakes, listeners, mailbox, mailboxes, board, slots });
         }
         for (parts, sender) in parts.into_iter().zip(&senders) {
             let (make, options) = (make.clone(), self.options.clone());

@@ -4,7 +4,7 @@
 
 use std::{net::UdpSocket, sync::Arc};
 
-use super::keeper::{Kept, Keeper, State};
+use super::keeper::{Keeper, Kept, View};
 use crate::{
     accept::Served,
     config::{Listen, Options, ProxyOptions, Timeouts},
@@ -50,8 +50,6 @@ struct Way {
     /// The number of its first slot, among those of all services.
     first_upstream: usize,
     connect: ConnectOptions,
-    /// Whether somebody has to look after its members while it runs.
-    is_kept: bool,
 }
 
 /// What a worker needs to make its own.
@@ -65,19 +63,18 @@ impl Site {
     /// Resolves the upstreams' names. Nothing is bound or connected.
     ///
     /// # Errors
-    /// A sentence, where a name doesn't resolve or the services lead in a circle.
+    /// A sentence, where a name doesn't resolve, the services lead in a circle, or this build lacks what one needs.
     pub fn resolve(specs: &[Spec], options: &Options) -> Result<Self, String> {
         let mut first_upstream = 0;
         let mut services = Vec::with_capacity(specs.len());
         for spec in specs {
             let way = match &spec.kind {
                 Kind::Echo(_) => None,
-                Kind::Proxy(proxy) => Some(Way {
-                    roster: Arc::new(resolve(proxy)?),
-                    first_upstream,
-                    connect: connect_options(proxy, options),
-                    is_kept: Keeper::is_needed(proxy)?,
-                }),
+                Kind::Proxy(proxy) => {
+                    Keeper::refuse(proxy)?;
+                    let roster = Arc::new(resolve(proxy)?);
+                    Some(Way { roster, first_upstream, connect: connect_options(proxy, options) })
+                }
             };
             first_upstream += way.as_ref().map_or(0, |way| way.roster.members.len());
             services.push(Service { spec: spec.clone(), way });
@@ -130,11 +127,9 @@ impl Site {
         self.services.iter().enumerate().map(info).collect()
     }
 
-    /// What reports say of the upstreams: as those know them who look after them, else as they were at the start.
-    pub fn upstreams(&self, states: &[State]) -> Vec<UpstreamInfo> {
-        let of = |(index, service): (usize, &Service)| {
-            service.upstreams(states.iter().find(|state| state.service == index))
-        };
+    /// What reports say of the upstreams: as the keeper knows them, else as they were at the start.
+    pub fn upstreams(&self, view: impl Fn(usize) -> Option<View>) -> Vec<UpstreamInfo> {
+        let of = |(index, service): (usize, &Service)| service.upstreams(view(index).as_ref());
         self.services.iter().enumerate().flat_map(of).collect()
     }
 
@@ -160,8 +155,8 @@ impl Site {
     }
 
     /// The services whose members somebody has to look after.
-    pub fn kept(&self, loads: &Loads) -> Vec<Kept> {
-        let kept = |(index, service): (usize, &Service)| service.kept(index, loads);
+    pub fn kept(&self) -> Vec<Kept> {
+        let kept = |(index, service): (usize, &Service)| service.kept(index);
         self.services.iter().enumerate().filter_map(kept).collect()
     }
 
@@ -223,7 +218,7 @@ impl Site {
                         upstreams,
                         options: options.clone(),
                         connect: way.connect,
-                        routes: (!options.routes.is_empty()).then(|| Routes::new(&options.routes)),
+                        routes: Routes::new(options),
                         limits: limits.map(Arc::new),
                     }))
                 }
@@ -268,11 +263,11 @@ impl Service {
         }
     }
 
-    fn upstreams(&self, state: Option<&State>) -> Vec<UpstreamInfo> {
+    fn upstreams(&self, view: Option<&View>) -> Vec<UpstreamInfo> {
         let Some(way) = &self.way else { return Vec::new() };
-        let roster = state.map_or(&way.roster, |state| &state.roster);
+        let roster = view.map_or(&way.roster, |view| &view.roster);
         let info = |(slot, member): (usize, &Member)| {
-            let checks = state.and_then(|state| state.checks.get(slot));
+            let checks = view.and_then(|view| view.checks.get(slot));
             UpstreamInfo {
                 service: self.spec.name.clone(),
                 address: member.name.to_string(),
@@ -288,15 +283,15 @@ impl Service {
         roster.members.iter().enumerate().map(info).collect()
     }
 
-    fn kept(&self, service: usize, loads: &Loads) -> Option<Kept> {
-        let way = self.way.as_ref().filter(|way| way.is_kept)?;
+    fn kept(&self, service: usize) -> Option<Kept> {
+        let (way, options) = self.way.as_ref().zip(self.proxy()).filter(|(_, options)| Keeper::is_needed(options))?;
         Some(Kept {
             service,
             name: self.spec.name.clone(),
-            options: self.proxy()?.clone(),
-            roster: Arc::clone(&way.roster),
-            loads: loads.clone(),
             first_upstream: way.first_upstream,
+            options: options.clone(),
+            roster: Arc::clone(&way.roster),
+            connect: way.connect,
         })
     }
 

@@ -11,6 +11,7 @@ use crate::{
     sys::{
         Errno,
         epoll::{Epoll, Exclusive, Interest},
+        eventfd::EventFd,
         listen::Listener,
         socket::{Peer, Socket},
     },
@@ -61,6 +62,9 @@ pub struct Intake {
     share: Share,
     is_in: bool,
     since_rotation: u32,
+    /// Whether connections that there is no descriptor for are reset, and what is given up to accept them.
+    sheds: bool,
+    spare: Option<EventFd>,
     /// Epoll has said that connections may wait, and no accept has said otherwise.
     pub noted: bool,
 }
@@ -69,6 +73,8 @@ pub struct Intake {
 pub enum Accepted {
     /// A connection.
     Session(Socket, Arrival),
+    /// Nothing: the connection was reset, as there is no descriptor to serve it by.
+    Shed,
     /// Nothing: the connection was gone before it was accepted.
     Gone,
     /// Nothing: the queue is empty.
@@ -81,7 +87,28 @@ impl Intake {
     /// The listener of this index, not yet in an epoll.
     pub fn new(listener: Arc<Listener>, index: usize, trigger: Trigger, share: Share) -> Self {
         let token = Token::listener(index);
-        Self { listener, index, token, trigger, share, is_in: false, since_rotation: 0, noted: false }
+        Self {
+            listener,
+            index,
+            token,
+            trigger,
+            share,
+            is_in: false,
+            since_rotation: 0,
+            sheds: false,
+            spare: None,
+            noted: false,
+        }
+    }
+
+    /// Keeps a descriptor to spare from now on: where there is no other, it is given up for as long as it takes to accept a
+    /// connection and to reset it.
+    pub fn keep_spare(&mut self) {
+        self.sheds = true;
+        if self.spare.is_none() {
+            // Where none can be had, it is tried again at the next accept.
+            self.spare = EventFd::new().ok();
+        }
     }
 
     /// How it is shared.
@@ -120,6 +147,30 @@ impl Intake {
 
     /// Takes a connection.
     pub fn accept(&mut self, epoll: &Epoll) -> Accepted {
+        if self.sheds {
+            self.keep_spare();
+        }
+        match self.take(epoll) {
+            // It is closed by being taken.
+            Accepted::Exhausted if self.spare.take().is_some() => self.shed(epoll),
+            accepted => accepted,
+        }
+    }
+
+    /// Takes a connection by the spare descriptor, which is free now, unless another thread was faster.
+    fn shed(&mut self, epoll: &Epoll) -> Accepted {
+        let accepted = match self.take(epoll) {
+            Accepted::Session(socket, _) => {
+                socket.reset();
+                Accepted::Shed
+            }
+            accepted => accepted,
+        };
+        self.keep_spare();
+        accepted
+    }
+
+    fn take(&mut self, epoll: &Epoll) -> Accepted {
         match self.listener.accept() {
             Ok((socket, peer)) => {
                 self.rotate(epoll);

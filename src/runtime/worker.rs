@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use crate::{
     config::{Options, PollMode},
+    limit::Slots,
     measure::{WorkerSnapshot, counts::Errors, recorder::Recorder},
     sys::{
         Errno, clock,
@@ -68,6 +69,7 @@ pub struct Worker<S: Service> {
     mailbox: Mailbox<Message>,
     has_mail: bool,
     board: Board,
+    slots: Option<Arc<Slots>>,
     core: Option<usize>,
     cx: Context,
     events: Events,
@@ -105,6 +107,8 @@ pub struct Parts {
     pub mailboxes: Arc<[Sender<Message>]>,
     /// Everyone's board.
     pub board: Board,
+    /// How many sessions all workers may have, where that is limited.
+    pub slots: Option<Arc<Slots>>,
 }
 
 impl<S: Service> Worker<S> {
@@ -141,6 +145,7 @@ impl<S: Service> Worker<S> {
             mailbox: parts.mailbox,
             has_mail: false,
             board: parts.board,
+            slots: parts.slots,
             core: parts.core,
             cx,
             events: Events::with_capacity(BATCH_MAX),
@@ -388,6 +393,9 @@ impl<S: Service> Worker<S> {
             }
         }
         self.service.freed(state, &mut Io::new(link, &mut self.cx));
+        if let Some(slots) = &self.slots {
+            slots.give_back();
+        }
         self.table.unlink(token);
         let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
         self.cx.recorder.closed(opened_ns, now_ns);

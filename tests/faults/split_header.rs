@@ -81,7 +81,8 @@ fn large_hello() {
 #[test]
 fn one_byte_at_a_time() {
     const PAUSE: Duration = Duration::from_millis(2);
-    let begin = [v1(tcp("192.0.2.1:7"), tcp("198.51.100.2:443")), hello(Some("db.example.com"), &[], 0)].concat();
+    let begin =
+        [v1(tcp("192.0.2.1:7"), tcp("198.51.100.2:443")), hello(Some("db.example.com"), &[], 0)].concat();
     for_each(&Way::all(), |way| {
         let site = routed(way, "proxy_protocol = { accept_from = ['127.0.0.0/8'] }");
         let client = site.connect();

@@ -197,7 +197,8 @@ fn upstreams_are_told_who_the_client_is() {
 #[test]
 fn what_comes_in_goes_out() {
     let summed = {
-        let unsummed = v2(tcp("192.0.2.1:7"), tcp(FRONT), &[&ID[..], &[3, 0, 4, 0, 0, 0, 0], &CUSTOM].concat());
+        let unsummed =
+            v2(tcp("192.0.2.1:7"), tcp(FRONT), &[&ID[..], &[3, 0, 4, 0, 0, 0, 0], &CUSTOM].concat());
         let sum = crc32c(&unsummed).to_be_bytes();
         v2(tcp("192.0.2.1:7"), tcp(FRONT), &[&ID[..], &[3, 0, 4], &sum, &CUSTOM].concat())
     };
@@ -277,7 +278,8 @@ fn retries_repeat_nothing() {
         let upstream = listen("127.0.0.1:0");
         let mut upstreams: Vec<_> = dead_ports().take(2).collect();
         upstreams.push(address_of(&upstream).to_string());
-        let flags = [&FROM_LOOPBACK[..], &["--proxy-protocol-send", "v2", "--balance", "round-robin"]].concat();
+        let flags =
+            [&FROM_LOOPBACK[..], &["--proxy-protocol-send", "v2", "--balance", "round-robin"]].concat();
         let site = Site::before(upstream, &upstreams, way, &flags);
         let header = v2(tcp("192.0.2.1:7"), tcp(FRONT), &ID);
         for _ in 0..SESSIONS {
@@ -318,7 +320,10 @@ fn access_is_the_real_clients() {
 /// A client that hasn't come to the point is cut off by the drain time, as any other.
 #[test]
 fn a_stop_does_not_wait_for_headers() {
-    let site = Site::start(Way::DEFAULT, &[&FROM_LOOPBACK[..], &["--drain", "200ms", "--header-timeout", "1h"]].concat());
+    let site = Site::start(
+        Way::DEFAULT,
+        &[&FROM_LOOPBACK[..], &["--drain", "200ms", "--header-timeout", "1h"]].concat(),
+    );
     let client = site.connect();
     client.send(b"PROXY ");
     client.flush();

@@ -108,8 +108,13 @@ fn what_is_no_tls_goes_to_the_default() {
     for_each(&Way::all(), |way| {
         let routed = Routed::start(way, "");
         let default = &routed.site.upstream;
-        let others: [&[u8]; 5] =
-            [b"G", b"SSH-2.0-x\r\n", b"\0\0\0\x08\x04\xd2\x16\x2f", b"\x16\x03\x01\0\0", b"\x16\x03\x01\0\x01\x02"];
+        let others: [&[u8]; 5] = [
+            b"G",
+            b"SSH-2.0-x\r\n",
+            b"\0\0\0\x08\x04\xd2\x16\x2f",
+            b"\x16\x03\x01\0\0",
+            b"\x16\x03\x01\0\x01\x02",
+        ];
         for bytes in others {
             routed.assert_goes_to(default, bytes, bytes);
         }
@@ -175,7 +180,10 @@ fn early_data_follows() {
         let bytes = [&hello(Some("db.example.com"), &["h2"], 1_216)[..], &early].concat();
         routed.assert_goes_to(&routed.exact, &bytes, &bytes);
         let line = routed.line_of(1);
-        assert_eq!((&line["bytes_in"], &line["bytes_to_upstream"]), (&bytes.len().into(), &bytes.len().into()));
+        assert_eq!(
+            (&line["bytes_in"], &line["bytes_to_upstream"]),
+            (&bytes.len().into(), &bytes.len().into())
+        );
         routed.site.end();
     });
 }
@@ -191,7 +199,11 @@ fn a_header_and_a_hello_in_one_segment() {
         let arrives = [&v1(client, front)[..], &hello, b"more"].concat();
         routed.assert_goes_to(&routed.under, &sent, &arrives);
         let line = routed.line_of(1);
-        assert_eq!((&line["client"], &line["sni"]), (&"192.0.2.1:7".into(), &"www.example.com".into()), "{line}");
+        assert_eq!(
+            (&line["client"], &line["sni"]),
+            (&"192.0.2.1:7".into(), &"www.example.com".into()),
+            "{line}"
+        );
         assert_eq!(line["bytes_in"], (hello.len() + 4) as u64, "{line}");
         routed.site.end().assert_codes(&["CD"]);
     });

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::Server;
@@ -23,6 +24,13 @@ pub fn start(server: &Server, arguments: &[&str]) -> Load {
 pub struct Load(Option<Child>);
 
 impl Load {
+    /// Has it end now. What it says then.
+    pub fn stop(self) -> Value {
+        let child = self.0.as_ref().expect("taken only by report");
+        kill_process(Pid::from_child(child), Signal::INT).expect("it runs");
+        self.report()
+    }
+
     /// What it has to say in the end, which must be a good one: no error of any kind.
     pub fn report(mut self) -> Value {
         let child = self.0.take().expect("taken only here");

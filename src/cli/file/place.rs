@@ -1,7 +1,7 @@
 //! Where a file names what turned out to be wrong only when it was resolved or bound.
 //!
-//! By then a sentence is all there is. It quotes an address or a host, and the file's first that it quotes is the place;
-//! where it is both listened on and forwarded to, the sentence tells which it is about.
+//! By then a sentence is all there is. It quotes an address or a host, and the first that it quotes is the place; where
+//! that is both listened on and forwarded to, the sentence tells which it is about.
 
 use toml::de::{DeTable, DeValue};
 
@@ -18,7 +18,9 @@ pub fn find(text: &str, why: &str) -> Option<Mistake> {
     let is_about_upstreams = why.contains("upstream");
     let mut nearest: Option<((usize, bool), Mistake)> = None;
     for (is_upstream, entry) in services.elements().iter().flat_map(addresses) {
-        let Some(quoted) = words(&entry).iter().filter_map(|word| quoted_at(why, word)).min() else { continue };
+        let Some(quoted) = words(&entry).iter().filter_map(|word| quoted_at(why, word)).min() else {
+            continue;
+        };
         let rank = (quoted, is_upstream != is_about_upstreams);
         if nearest.as_ref().is_none_or(|(best, _)| rank < *best) {
             nearest = Some((rank, entry.wrong(why)));

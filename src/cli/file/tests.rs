@@ -13,8 +13,8 @@ use crate::{
         write::{defaults, effective},
     },
     config::{
-        Access, Cidr, HealthOptions, Limits, OnDown, Options, ProxyOptions, ProxyProtocol, ProxyVersion, Rate,
-        Timeouts,
+        Access, Cidr, HealthOptions, Limits, OnDown, Options, ProxyOptions, ProxyProtocol, ProxyVersion,
+        Rate, Timeouts,
     },
     control::Setup,
     service::{EchoOptions, Kind},

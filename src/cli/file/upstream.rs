@@ -38,7 +38,8 @@ fn read(upstream: &Entry<'_>) -> Result<UpstreamOptions, Mistake> {
         match (entry.key, entry.value.get_ref()) {
             (key, _) if PLACES.contains(&key) => {
                 if place.replace(read_place(entry)?).is_some() {
-                    return Err(upstream.wrong("an upstream has one of 'address', 'dns' and 'srv': write one for each"));
+                    let why = "an upstream has one of 'address', 'dns' and 'srv': write one for each";
+                    return Err(upstream.wrong(why));
                 }
             }
             ("weight", DeValue::Integer(number)) => {
@@ -53,7 +54,8 @@ fn read(upstream: &Entry<'_>) -> Result<UpstreamOptions, Mistake> {
         Ok(Known::Yes)
     })?;
     let missing = || {
-        let help = "an upstream needs one of them; 'dns' and 'srv' are asked for again while it runs".to_owned();
+        let help =
+            "an upstream needs one of them; 'dns' and 'srv' are asked for again while it runs".to_owned();
         upstream.wrong("this upstream has no 'address', 'dns' or 'srv'").with_help(help)
     };
     Ok(UpstreamOptions { place: place.ok_or_else(missing)?, weight, backup })

@@ -1,4 +1,4 @@
-//! Who is served, and where clients really come from: keys of a proxy's `[[service]]`, and `[service.proxy_protocol]`.
+//! Who is served, and where clients really come from: keys of a `[[service]]`, and `[service.proxy_protocol]`.
 
 use super::{
     Setting,
@@ -36,8 +36,8 @@ pub const PROXY_PROTOCOL: &[Setting<ProxyOptions>] = &[
         flag: "proxy-protocol-accept-from",
         key: "accept_from",
         takes: List("CIDR|unix|none"),
-        help: "Require a PROXY header, v1 or v2, of peers in these networks, or of unix sockets'; all that others send \
-               is payload",
+        help: "Require a PROXY header, v1 or v2, of peers in these networks, or of unix sockets'; all that others \
+               send is payload",
         set: |proxy, text| set_sources(&mut proxy.proxy_protocol, text),
         show: |proxy| show_sources(&proxy.proxy_protocol),
     },

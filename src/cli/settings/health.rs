@@ -13,7 +13,7 @@ pub const HEALTH: &[Setting<ProxyOptions>] = &[
         flag: "health-interval",
         key: "interval",
         takes: Text("DURATION|off"),
-        help: "Check each upstream each time this has passed, at first by connecting to it",
+        help: "Check each upstream each time this has passed; where nothing else is asked for, by connecting to it",
         set: |proxy, text| put(&mut proxy.health.interval, values::time_or_off(text)),
         show: |proxy| values::show_time_or_off(proxy.health.interval),
     },
@@ -101,7 +101,8 @@ pub const HEALTH: &[Setting<ProxyOptions>] = &[
         flag: "health-slow-start",
         key: "slow_start",
         takes: Text("DURATION|off"),
-        help: "An upstream that comes, or comes back, gets a tenth of its share at first, and all of it after this time",
+        help: "An upstream that comes, or comes back, gets a tenth of its share at first, and all of it after this \
+               time",
         set: |proxy, text| put(&mut proxy.health.slow_start, values::time_or_off(text)),
         show: |proxy| values::show_time_or_off(proxy.health.slow_start),
     },
@@ -140,7 +141,9 @@ mod tests {
     fn the_word_that_stands_for_none_can_be_sent() {
         let mut proxy = ProxyOptions::default();
         let setting = HEALTH.iter().find(|setting| setting.key == "send").expect("it is there");
-        for (text, bytes) in [("none", None), (r"\x6eone", Some(&b"none"[..])), (r"PING\r\n", Some(b"PING\r\n"))] {
+        for (text, bytes) in
+            [("none", None), (r"\x6eone", Some(&b"none"[..])), (r"PING\r\n", Some(b"PING\r\n"))]
+        {
             assert_eq!((setting.set)(&mut proxy, text), Ok(()));
             assert_eq!(proxy.health.send.as_deref(), bytes);
             assert_eq!((setting.show)(&proxy), text);

@@ -29,7 +29,8 @@ pub const LIMITS: &[Setting<ProxyOptions>] = &[
         flag: "limit-upstream",
         key: "upstream",
         takes: Number("N|off"),
-        help: "The most sessions of each upstream; one that has them is passed over, and where all have them they wait",
+        help: "The most sessions of each upstream; one that has them is passed over, and where all have them \
+               sessions wait",
         set: |proxy, text| put(&mut proxy.limits.upstream, values::limit(text)),
         show: |proxy| values::show_limit(proxy.limits.upstream),
     },

@@ -133,7 +133,8 @@ pub const RUNTIME: &[Setting<Options>] = &[
         flag: "on-fd-limit",
         key: "on_fd_limit",
         takes: Text("WHAT"),
-        help: "What happens to connections when descriptors run out: wait (in the accept queue), shed (they are reset)",
+        help: "What happens to connections when descriptors run out: wait (in the accept queue), shed (they are \
+               reset)",
         set: |options, text| put(&mut options.on_fd_limit, text.parse()),
         show: |options| options.on_fd_limit.to_string(),
     },

@@ -160,7 +160,9 @@ pub fn resolver(text: &str) -> Result<Option<SocketAddr>, String> {
         let with_port = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
         let address = with_port.or_else(|| text.parse::<IpAddr>().ok().map(|ip| (ip, 53).into()));
         address.ok_or_else(|| {
-            format!("'{text}' is not the address of a DNS server: write IP:PORT, such as 127.0.0.1:53, or system")
+            format!(
+                "'{text}' is not the address of a DNS server: write IP:PORT, such as 127.0.0.1:53, or system"
+            )
         })
     })
 }

@@ -278,6 +278,30 @@ mod tests {
     }
 
     #[test]
+    fn what_only_some_sessions_have() {
+        let entry = Entry {
+            via: Some(Peer::Unix),
+            sni: Some("a b.example".into()),
+            queued_ns: Some(12_000_000),
+            ..samples::entry()
+        };
+        let line = text(&entry, &samples::names());
+        assert!(line.contains(" via=unix: sni=a_b.example queued=0.012000 end=CD "), "{line}");
+        let line: Json = serde_json::from_str(&json(&entry, &samples::names())).unwrap();
+        let told = ["via", "sni", "queued_ns"].map(|field| line[field].to_string());
+        assert_eq!(told, ["\"unix:\"", "\"a b.example\"", "12000000"]);
+    }
+
+    #[test]
+    fn an_upstream_that_was_found_by_a_name_is_called_by_its_address() {
+        let names = Names { upstreams: vec![String::new(); 2], ..samples::names() };
+        let line = text(&samples::entry(), &names);
+        assert!(line.contains(" upstream=127.0.0.1:5433 "), "{line}");
+        let line = text(&Entry { place: None, ..samples::entry() }, &names);
+        assert!(line.contains(" upstream=- "), "{line}");
+    }
+
+    #[test]
     fn both_forms_have_the_same_fields_in_the_same_order() {
         for entry in [samples::entry(), failed()] {
             let (text, json) = (text(&entry, &samples::names()), json(&entry, &samples::names()));

@@ -114,6 +114,7 @@ fn upstream(counts: &Counts, fifths: u64, failed: u64, codes: &[(&str, u64)]) ->
         failed,
         bytes_to: counts.bytes_in / 5 * fifths,
         bytes_from: counts.bytes_out / 5 * fifths,
+        ejections: 0,
         ends,
     }
 }

@@ -123,6 +123,9 @@ impl Proxy {
         let turn = self.attempt(session, io);
         if session.stage != Stage::Queued {
             session.end_wait(io.now_ns());
+            if let Some(gate) = &mut self.gate {
+                gate.withdraw(session, io);
+            }
         }
         turn
     }

@@ -214,9 +214,4 @@ impl Members {
     pub(super) fn is_down(&self, member: usize) -> bool {
         self.roster.members[member].standing == Standing::Down
     }
-
-    /// Whether nobody was ever named in this group.
-    pub(super) fn is_empty(&self, group: u16) -> bool {
-        self.roster.groups[usize::from(group)].is_empty()
-    }
 }

@@ -91,7 +91,10 @@ impl Proxy {
                 (Choice::Exhausted, None) => return self.pause(session, io, total_ns),
                 (Choice::Full, _) => match self.wait_for_room(session, io) {
                     Some(turn) => return turn,
-                    None => continue,
+                    None => {
+                        full.clear();
+                        continue;
+                    }
                 },
                 (Choice::Nobody, _) => return nobody(session),
             };

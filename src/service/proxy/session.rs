@@ -262,3 +262,48 @@ impl Session {
 pub(super) const fn is_fin(cause: Cause) -> bool {
     matches!(cause, Cause::ClientFin | Cause::UpstreamFin)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session::new(&Arrival { listener: 0, peer: Peer::Unix }, u64::MAX)
+    }
+
+    #[test]
+    fn headers_are_no_words_of_the_clients() {
+        let mut session = session();
+        session.read = [100, 7];
+        assert_eq!((session.said(), session.added()), (100, 0));
+        session.extra().consumed = 30;
+        session.extra().added = 50;
+        assert_eq!((session.said(), session.added()), (70, 50));
+    }
+
+    #[test]
+    fn waiting_for_an_upstream_is_no_connecting() {
+        let mut session = session();
+        session.begin_to_wait(false, 1_000);
+        assert_eq!(session.held_ns(1_500), 0, "that comes before the time for connecting begins");
+        session.end_wait(1_600);
+        session.begin_to_wait(true, 2_000);
+        session.begin_to_wait(true, 2_100);
+        assert_eq!(session.held_ns(2_300), 300);
+        session.end_wait(2_400);
+        session.end_wait(2_500);
+        assert_eq!(session.held_ns(3_000), 400);
+        assert_eq!(session.extra().queued_ns, 600 + 400);
+    }
+
+    #[test]
+    fn each_stage_has_its_phase() {
+        let phases = [Stage::Admitting, Stage::Queued, Stage::Preread, Stage::Pausing, Stage::Forwarding].map(|stage| {
+            let mut session = session();
+            session.stage = stage;
+            session.end(Cause::Timeout);
+            session.code().map(|code| code.to_string())
+        });
+        assert_eq!(phases.each_ref().map(Option::as_deref), ["TC", "TQ", "TR", "TC", "TW"].map(Some));
+    }
+}

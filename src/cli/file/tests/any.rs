@@ -11,9 +11,9 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use crate::{
     cli::{draft::Draft, settings::report::Reporting},
     config::{
-        AcceptMode, Access, Address, Balance, Cidr, Deal, Forward, HealthOptions, Limits, LogFormat, LogTarget,
-        Measure, OnDown, OnFdLimit, Options, Place, PollMode, ProxyOptions, ProxyProtocol, ProxyVersion, Rate,
-        RouteOptions, SniPattern, Timeouts, Trigger, UpstreamOptions,
+        AcceptMode, Access, Address, Balance, Cidr, Deal, Forward, HealthOptions, Limits, LogFormat,
+        LogTarget, Measure, OnDown, OnFdLimit, Options, Place, PollMode, ProxyOptions, ProxyProtocol,
+        ProxyVersion, Rate, RouteOptions, SniPattern, Timeouts, Trigger, UpstreamOptions,
     },
     control::output::Format,
     service::{EchoOptions, Kind, Spec},
@@ -160,7 +160,8 @@ fn proxy() -> impl Strategy<Value = ProxyOptions> {
             // Without checks nobody but a name's members come and go.
             let comes_and_goes = |upstream: &UpstreamOptions| upstream.place.is_name();
             let slow_start = health.slow_start;
-            let slow_start = slow_start.filter(|_| health.interval.is_some() || upstreams.iter().any(comes_and_goes));
+            let slow_start =
+                slow_start.filter(|_| health.interval.is_some() || upstreams.iter().any(comes_and_goes));
             let mut proxy = ProxyOptions {
                 upstreams,
                 balance,
@@ -179,9 +180,8 @@ fn proxy() -> impl Strategy<Value = ProxyOptions> {
                 let _ = proxy.add_route(route);
             }
             // A path has no port to check.
-            let is_path = |upstream: &UpstreamOptions| {
-                matches!(upstream.place, Place::Address(Address::Unix(_)))
-            };
+            let is_path =
+                |upstream: &UpstreamOptions| matches!(upstream.place, Place::Address(Address::Unix(_)));
             proxy.health.port = proxy.health.port.filter(|_| !proxy.members().any(is_path));
             proxy
         },
@@ -212,8 +212,7 @@ fn place(number: u16) -> impl Strategy<Value = Place> {
 
 fn route() -> impl Strategy<Value = RouteOptions> {
     let name = || "[a-z0-9][a-z0-9-]{0,9}\\.[a-z]{2,9}";
-    let pattern =
-        prop_oneof![name().prop_map(SniPattern::Exact), name().prop_map(SniPattern::Under)];
+    let pattern = prop_oneof![name().prop_map(SniPattern::Exact), name().prop_map(SniPattern::Under)];
     let sni = vec(pattern, 0..3).prop_map(each_once);
     let alpn = vec("[ -~äö\\\\\"']{1,9}", 0..3).prop_map(each_once);
     (sni, alpn, group()).prop_map(|(sni, alpn, upstreams)| RouteOptions { sni, alpn, upstreams })
@@ -235,7 +234,8 @@ fn health() -> impl Strategy<Value = HealthOptions> {
     let proxy = option::of(select(ProxyVersion::ALL));
     (amounts, checks, proxy, option::of(duration())).prop_map(|(amounts, checks, proxy, slow_start)| {
         let (timeout, rise, fall, eject_after, eject_for) = amounts;
-        let passive = HealthOptions { timeout, rise, fall, slow_start, eject_after, eject_for, ..HealthOptions::default() };
+        let passive = HealthOptions::default();
+        let passive = HealthOptions { timeout, rise, fall, slow_start, eject_after, eject_for, ..passive };
         let (interval, port, on_down, asks) = checks;
         match interval {
             None => passive,
@@ -303,8 +303,8 @@ fn networks() -> impl Strategy<Value = Vec<Cidr>> {
         let prefix = prefix.min(if ip.is_ipv4() { 32 } else { 128 });
         // What is refused says what would not be.
         let text = format!("{ip}/{prefix}");
-        let meant = |why: String| why.split("did you mean ").nth(1).map(|meant| meant.trim_end_matches('?').to_owned());
-        text.parse::<Cidr>().or_else(|why| meant(why).unwrap_or_default().parse()).expect("a network")
+        let meant = |why: String| why.split(&[' ', '?']).rev().nth(1).unwrap_or_default().parse::<Cidr>();
+        text.parse::<Cidr>().or_else(meant).expect("a network")
     });
     vec(network, 0..3)
 }

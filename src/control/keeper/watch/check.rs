@@ -18,7 +18,8 @@ use tokio::{
 
 use super::exam::{Exam, Expected, Mark};
 use crate::{
-    config::{HealthOptions, ProxyVersion},
+    config::HealthOptions,
+    service::proxy::preread::own_header,
     sys::{self, Errno, socket::ConnectOptions},
     upstream::{Target, self_connect},
 };
@@ -140,7 +141,7 @@ enum Stream {
 
 /// What is said once the connection is there.
 fn opening(health: &HealthOptions, host: &str) -> Vec<u8> {
-    let mut opening = health.proxy.map_or_else(Vec::new, |version| own_header(version).to_vec());
+    let mut opening = health.proxy.map_or_else(Vec::new, own_header);
     match (&health.http, &health.send) {
         (Some(target), _) => {
             let request = format!("GET {target} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: evenkeel\r\n\r\n");
@@ -150,14 +151,6 @@ fn opening(health: &HealthOptions, host: &str) -> Vec<u8> {
         (None, None) => {}
     }
     opening
-}
-
-/// A PROXY header that says: for nobody else, this is the proxy itself (sections 2.1 and 2.2 of the specification).
-const fn own_header(version: ProxyVersion) -> &'static [u8] {
-    match version {
-        ProxyVersion::V1 => b"PROXY UNKNOWN\r\n",
-        ProxyVersion::V2 => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
-    }
 }
 
 fn trouble(error: &io::Error) -> Outcome {
@@ -178,6 +171,7 @@ mod tests {
     use tokio::runtime;
 
     use super::*;
+    use crate::config::ProxyVersion;
 
     fn health() -> HealthOptions {
         HealthOptions { timeout: Duration::from_secs(20), ..HealthOptions::default() }

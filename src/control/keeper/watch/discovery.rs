@@ -171,7 +171,7 @@ impl Inquiry {
         };
         let hosts = services.iter().map(|(.., host)| host.clone()).collect();
         let Hosts { addresses, ttl: hosts_ttl, trouble } = self.hosts(hosts).await;
-        let record = |(priority, weight, port, host)| {
+        let record = |(priority, weight, port, host): (u16, u16, u16, String)| {
             let addresses = addresses.get(&host).cloned().unwrap_or_default();
             Record { priority, weight, port, addresses }
         };

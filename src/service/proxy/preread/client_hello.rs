@@ -190,7 +190,8 @@ fn server_name(mut content: Bytes<'_>) -> Option<Option<String>> {
     let name = str::from_utf8(name.0).ok()?;
     let name = name.strip_suffix('.').unwrap_or(name);
     // It will be printed.
-    let is_name = (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_name =
+        (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     is_name.then(|| Some(name.to_ascii_lowercase()))
 }
 

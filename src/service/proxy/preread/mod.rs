@@ -169,7 +169,8 @@ impl Proxy {
         let told = session.extra.as_ref().and_then(|extra| extra.preread.as_ref()?.header()?.server);
         let server = told.or_else(|| io.socket(Side::Client)?.local());
         let extra = session.extra.as_ref();
-        let header = header(version, session.client, server, extra.map_or(&[][..], |extra| &extra.tlvs));
+        let header =
+            header(version, session.client, server, extra.map_or(&[][..], |extra| extra.tlvs.as_slice()));
         io.hold(Side::Upstream, &header);
         session.extra().added = header.len() as u64;
     }
@@ -271,7 +272,8 @@ mod tests {
         let header = b"PROXY TCP4 192.0.2.1 198.51.100.2 9 10\r\n";
         let (progress, told, hello, payload) = hear(Preread::new(false, true), header, &[]);
         assert_eq!((progress, told, hello, &payload[..]), (Progress::Done, None, None, &header[..]));
-        let (progress, told, _, payload) = hear(Preread::new(true, false), &[&header[..], b"\x16"].concat(), &[]);
+        let (progress, told, _, payload) =
+            hear(Preread::new(true, false), &[&header[..], b"\x16"].concat(), &[]);
         assert_eq!((progress, told.is_some(), &payload[..]), (Progress::Done, true, &b"\x16"[..]));
     }
 
@@ -299,14 +301,13 @@ mod tests {
             [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11"[..], &[1; 12], &[5, 0, 2, 7, 7]].concat(),
             hello(),
         ]);
-        (right, any::<prop::sample::Index>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(
-            |(mut bytes, at, other, more)| {
+        (right, any::<prop::sample::Index>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(mut bytes, at, other, more)| {
                 let at = at.index(bytes.len());
                 bytes[at] = other;
                 bytes.extend(more);
                 bytes
-            },
-        )
+            })
     }
 
     proptest! {

@@ -183,7 +183,8 @@ fn plain(ip: impl Into<IpAddr>, port: u16) -> SocketAddr {
 /// Both ends of a connection as addresses of one family, as a header has to have them.
 fn in_one_family(client: SocketAddr, server: Option<SocketAddr>) -> (SocketAddr, SocketAddr) {
     let client = plain(client.ip(), client.port());
-    let nowhere: IpAddr = if client.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let nowhere: IpAddr =
+        if client.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let server = server.map_or(SocketAddr::new(nowhere, 0), |server| plain(server.ip(), server.port()));
     if client.is_ipv4() == server.is_ipv4() { (client, server) } else { (as_v6(client), as_v6(server)) }
 }
@@ -333,7 +334,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let addresses = ["192.0.2.1:1", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1"];
-        for (client, server) in addresses.iter().flat_map(|client| addresses.iter().map(move |it| (client, it))) {
+        for (client, server) in
+            addresses.iter().flat_map(|client| addresses.iter().map(move |it| (client, it)))
+        {
             for version in [ProxyVersion::V1, ProxyVersion::V2] {
                 let tlvs = if version == ProxyVersion::V2 { &[5, 0, 1, 7][..] } else { &[] };
                 let read = whole(&header(version, Peer::Tcp(tcp(client)), Some(tcp(server)), tlvs));

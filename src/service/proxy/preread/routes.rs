@@ -34,7 +34,8 @@ fn takes(route: &RouteOptions, hello: &Hello) -> bool {
         let name = hello.sni.as_deref();
         name.is_some_and(|name| route.sni.iter().any(|pattern| pattern.matches(name)))
     };
-    let is_spoken = || hello.alpn.iter().any(|name| route.alpn.iter().any(|wanted| wanted.as_bytes() == name));
+    let is_spoken =
+        || hello.alpn.iter().any(|name| route.alpn.iter().any(|wanted| wanted.as_bytes() == name));
     (route.sni.is_empty() || is_named()) && (route.alpn.is_empty() || is_spoken())
 }
 
