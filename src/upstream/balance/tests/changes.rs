@@ -26,9 +26,11 @@ const MEMBERS: usize = 9;
 const GROUP: Range<usize> = 2..7;
 
 fn looks() -> impl Strategy<Value = Vec<Look>> {
-    let standings = [Standing::Up, Standing::Up, Standing::Up, Standing::Down, Standing::Leaving, Standing::Vacant];
+    let standings =
+        [Standing::Up, Standing::Up, Standing::Up, Standing::Down, Standing::Leaving, Standing::Vacant];
     let look = (select(standings.to_vec()), prop::bool::weighted(0.3), 0..=UPPER, prop::bool::weighted(0.7));
-    let look = look.prop_map(|(standing, backup, weight, is_open)| Look { standing, backup, weight, is_open });
+    let look =
+        look.prop_map(|(standing, backup, weight, is_open)| Look { standing, backup, weight, is_open });
     vec(look, MEMBERS)
 }
 
@@ -77,6 +79,10 @@ proptest! {
         all.iter().for_each(|roster| renewed.renew(roster));
         let mut fresh = Balancer::new(Balance::Maglev, &all[all.len() - 1], GROUP, 7, 3, !seed);
         let fresh_loads = Loads::new(1, 7 + MEMBERS);
+        // The last table is made while sessions come.
+        for number in 0..200 {
+            renewed.choose(&loads, |_| true, source(number), 0);
+        }
         for number in 0..100 {
             let [was, is] = [(&mut renewed, &loads), (&mut fresh, &fresh_loads)]
                 .map(|(balancer, loads)| balancer.choose(loads, |_| true, source(number), 0));
@@ -140,7 +146,8 @@ fn shares_of_newcomer(balance: Balance) -> [f64; 3] {
     let mut balancer = Balancer::new(balance, &roster, 0..5, 0, 0, 1).with_slow_start(Some(OVER));
     balancer.renew(&roster);
     [100, 105, 110].map(|now_s| {
-        let choices = (0..CHOICES).map(|number| balancer.choose(&loads, |_| true, source(number), now_s * SECOND));
+        let choices =
+            (0..CHOICES).map(|number| balancer.choose(&loads, |_| true, source(number), now_s * SECOND));
         f64::from(choices.filter(|chosen| *chosen == Some(0)).count() as u32) / f64::from(CHOICES)
     })
 }
