@@ -6,27 +6,52 @@
 //! and where a member leaves or comes most entries keep their owner. Weights are by turns too: the next turn is
 //! whoever's time comes first, and a member's time goes on by less the more it weighs.
 //!
-//! A source hashes to an entry. Where the owner isn't open, the source goes to the owner of the next entry whose owner
-//! is: nobody else's sources move, and those of the one who is away are spread over all others.
+//! A source hashes to an entry. Where the owner isn't open, the source goes on through the table, by a step of its own,
+//! until it comes to one who is: nobody else's sources move, and those of the one who is away spread over all others.
+//! (With the same step for all they would spread unevenly: permutations have steps too, and so patterns side by side.)
+//!
+//! A table takes milliseconds to make, hundreds of them a large one, and a worker has no such time at once. So a new one is
+//! made bit by bit, at each choice a little more, while the old one is still used; at once only where nobody whom that
+//! one knows is left.
 //!
 //! What is promised: the table follows from the names and weights of its members, not from their order, a seed, or
 //! what happened before; so all workers, and all proxies with the same upstreams, send a source to the same member.
 //! Each member has an entry at least.
 
-use std::{cmp::Reverse, collections::BinaryHeap, net::IpAddr};
+mod filling;
+
+use std::net::IpAddr;
+
+use filling::Filling;
 
 /// The size of a table for up to so many members: a prime a hundred times as large, so that shares are within a percent.
 /// The larger one is that for 6,553 members; for still more of them shares are coarser.
 const SIZES: [(usize, usize); 2] = [(640, 65_537), (usize::MAX, 655_373)];
 
+/// How many entries are looked at for a new table at one choice: that takes less than 0.1 ms.
+const STEPS_MAX: usize = 20_000;
+
+/// A member, by its number: as its owner calls it, and below [`FREE`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'a> {
+    pub name: &'a str,
+    pub number: u16,
+    /// At least 1.
+    pub weight: u32,
+}
+
 /// No member has this entry yet.
 const FREE: u16 = u16::MAX;
 
-/// An entry's owner, by its place among the members that the table was made of.
+/// Who has which source.
 #[derive(Debug, Default)]
 pub(super) struct Maglev {
+    /// An entry's owner.
     table: Box<[u16]>,
-    members: usize,
+    /// All owners.
+    members: Box<[u16]>,
+    /// The next table.
+    filling: Option<Filling>,
 }
 
 /// Where a client comes from, as a number that is as good as drawn.
@@ -55,86 +80,60 @@ impl Source {
 }
 
 impl Maglev {
-    /// Of members with these names and weights, each at least 1. (The 65,535th and further ones are left out.)
-    pub fn new<'a>(members: impl Iterator<Item = (&'a str, u32)>) -> Self {
-        let mut members: Vec<_> = members.zip(0..FREE).map(|((name, weight), place)| (name, place, weight)).collect();
-        // By name, so that the same members make the same table in whatever order they were found.
-        members.sort_unstable();
-        if members.is_empty() {
-            return Self::default();
-        }
+    /// The table of these members.
+    pub fn new(members: Vec<Named<'_>>) -> Self {
+        let mut maglev = Self::default();
+        maglev.renew(members);
+        maglev.go_on(usize::MAX);
+        maglev
+    }
+
+    /// Begins with the table of other members.
+    pub fn renew(&mut self, members: Vec<Named<'_>>) {
         let size = SIZES.iter().find(|(most, _)| members.len() <= *most).map_or(0, |(_, size)| *size);
-        Self { table: fill(size, &members), members: members.len() }
+        self.filling = Some(Filling::new(size, members));
     }
 
     /// Where this source goes; `None` where nobody is open.
-    pub fn find(&self, source: Source, open: impl Fn(usize) -> bool) -> Option<usize> {
-        let entry = (source.0 % self.table.len().max(1) as u64) as usize;
-        let (before, from) = self.table.split_at_checked(entry)?;
-        let mut owners = from.iter().chain(before).map(|&place| usize::from(place));
-        let owner = owners.next()?;
+    pub fn find(&mut self, source: Source, open: impl Fn(usize) -> bool) -> Option<usize> {
+        self.go_on(STEPS_MAX);
+        let found = self.owner(source, &open);
+        if found.is_some() || self.filling.is_none() {
+            return found;
+        }
+        self.go_on(usize::MAX);
+        self.owner(source, open)
+    }
+
+    /// A number of steps towards the next table, or to its end.
+    #[inline]
+    fn go_on(&mut self, steps: usize) {
+        let Some(filling) = &mut self.filling else { return };
+        if filling.go_on(steps) {
+            (self.table, self.members) = self.filling.take().map(Filling::end).unwrap_or_default();
+        }
+    }
+
+    fn owner(&self, source: Source, open: impl Fn(usize) -> bool) -> Option<usize> {
+        let size = self.table.len();
+        let first = below(source.0, size.max(1));
+        let owner = usize::from(*self.table.get(first)?);
         if open(owner) {
             return Some(owner);
         }
         // To find that nobody is open, the members are fewer than the entries.
-        if !(0..self.members).any(&open) {
+        if !self.members.iter().any(|&member| open(usize::from(member))) {
             return None;
         }
-        owners.find(|&owner| open(owner))
+        // Any step but 0 comes past all entries, as their number is prime.
+        let step = below(mixed(source.0), size - 1) + 1;
+        let mut others = (1..size).map(|steps| usize::from(self.table[(first + steps * step) % size]));
+        others.find(|&owner| open(owner))
     }
 }
 
-/// A member's way through its permutation.
-struct Walk {
-    entry: usize,
-    skip: usize,
-    place: u16,
-    /// How far its time goes on at each turn.
-    stride: u64,
-}
-
-/// The time of a member of weight 1 between two of its turns. A whole table of such turns fits 64 bits.
-const STRIDE: u64 = 1 << 40;
-
-fn fill(size: usize, members: &[(&str, u16, u32)]) -> Box<[u16]> {
-    let mut walks: Vec<_> = members.iter().map(|&(name, place, weight)| Walk::new(size, name, place, weight)).collect();
-    // All begin at time 0: each has its first turn before anybody has a second one.
-    let mut turns: BinaryHeap<_> = (0..walks.len()).map(|rank| Reverse((0, rank))).collect();
-    let mut table: Box<[u16]> = vec![FREE; size].into();
-    for _ in 0..size {
-        let Some(mut next) = turns.peek_mut() else { break };
-        let Reverse((time, rank)) = &mut *next;
-        let walk = &mut walks[*rank];
-        let entry = walk.next_free(&table);
-        table[entry] = walk.place;
-        *time += walk.stride;
-    }
-    table
-}
-
-impl Walk {
-    fn new(size: usize, name: &str, place: u16, weight: u32) -> Self {
-        let hash = hash(name);
-        let below = |number: u64, bound: usize| (mixed(number) % bound as u64) as usize;
-        Self {
-            entry: below(hash, size),
-            // Any step but 0 visits all entries, as their number is prime.
-            skip: below(!hash, size - 1) + 1,
-            place,
-            stride: STRIDE / u64::from(weight.max(1)),
-        }
-    }
-
-    /// The next entry that is free. There must be one.
-    fn next_free(&mut self, table: &[u16]) -> usize {
-        while table[self.entry] != FREE {
-            self.entry += self.skip;
-            if self.entry >= table.len() {
-                self.entry -= table.len();
-            }
-        }
-        self.entry
-    }
+const fn below(number: u64, bound: usize) -> usize {
+    (number % bound as u64) as usize
 }
 
 /// FNV-1a: short, and the same everywhere for ever.

@@ -113,7 +113,7 @@ mod tests {
                 round = round.renewed(&weights, back);
             }
             let cycle = weights.iter().sum::<u32>();
-            let mut turns = vec![0; weights.len()];
+            let mut turns = vec![0_u32; weights.len()];
             for _ in 0..10 * cycle {
                 turns[round.turn(|_| true).expect("all are open")] += 1;
             }

@@ -190,7 +190,10 @@ fn one_session_at_a_time_finds_out_whether_an_upstream_is_well_again() {
         wave();
     }
     let after = failed(&mut proxy);
-    assert!((before + 1..=before + WAVES).contains(&after), "{before}, then {after} in {WAVES} waves of {WAVE}");
+    assert!(
+        (before + 1..=before + WAVES).contains(&after),
+        "{before}, then {after} in {WAVES} waves of {WAVE}"
+    );
     proxy.report();
     echo.report();
 }
@@ -201,7 +204,8 @@ fn an_ejected_upstream_is_asked_when_nobody_else_is_left() {
     let [returning, gone] = [echo(), echo()];
     let addresses = [&returning, &gone].map(|echo| echo.address().to_string());
     drop((returning, gone));
-    let flags = ["--balance", "round-robin", "--workers", "1", "--retries", "1000", "--health-eject-for", "10m"];
+    let flags =
+        ["--balance", "round-robin", "--workers", "1", "--retries", "1000", "--health-eject-for", "10m"];
     let mut proxy = Server::proxy(&addresses, &flags);
     let client = Client::connect(&Target::parse(&proxy.listening()[0]));
     client.send(b"hello");

@@ -17,8 +17,8 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
-        SocketAddrUnix, SocketFlags, SocketType, bind, connect, getpeername, getsockname, recv, send, sendmsg,
-        shutdown, socket_with, sockopt,
+        SocketAddrUnix, SocketFlags, SocketType, bind, connect, getpeername, getsockname, recv, send,
+        sendmsg, shutdown, socket_with, sockopt,
     },
 };
 

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use crate::{
     config::Balance,
     upstream::{
-        maglev::{Maglev, Source},
+        maglev::{Maglev, Named, Source},
         roster::{Roster, Standing},
         round_robin::RoundRobin,
         shares::Shares,
@@ -52,7 +52,7 @@ impl Tier {
             Balance::LeastConnections => Way::LeastConnections,
             Balance::P2c => Way::P2c(Shares::new(&weights)),
             Balance::Random => Way::Random(Shares::new(&weights)),
-            Balance::Maglev => Way::Maglev(maglev(&seats)),
+            Balance::Maglev => Way::Maglev(Maglev::new(named(&seats))),
         };
         Self { seats, way }
     }
@@ -64,7 +64,7 @@ impl Tier {
         let is_same = seats.len() == self.seats.len()
             && seats.iter().zip(&self.seats).all(|(new, old)| new.is(old) && new.weight == old.weight);
         if !is_same {
-            self.way = self.way.renewed(&seats, &self.seats);
+            self.way.renew(&seats, &self.seats);
         }
         self.seats = seats;
     }
@@ -89,7 +89,9 @@ impl Tier {
             Way::P2c(shares) => better_of_two(shares, open, load, random),
             Way::Random(shares) => shares.draw(random, open),
             Way::Maglev(table) => {
-                table.find(source.unwrap_or_else(|| Source::by_chance(random.u64(..))), open)
+                let source = source.unwrap_or_else(|| Source::by_chance(random.u64(..)));
+                let number = table.find(source, |number| seat_of(seats, number).is_some_and(&open));
+                number.and_then(|number| seat_of(seats, number))
             }
         };
         seat.map(|seat| seats[seat].number)
@@ -120,25 +122,26 @@ impl Seat {
 }
 
 impl Way {
-    fn renewed(&self, new: &[Seat], old: &[Seat]) -> Self {
-        let weights = weights(new);
+    /// The same way among other members.
+    fn renew(&mut self, new: &[Seat], old: &[Seat]) {
         match self {
             Self::RoundRobin(round) => {
-                let before = |seat: usize| place_of(&new[seat], old);
-                Self::RoundRobin(round.renewed(&weights, before))
+                let before = |seat: usize| {
+                    let seat = &new[seat];
+                    seat_of(old, seat.number).filter(|&before| old[before].is(seat))
+                };
+                *round = round.renewed(&weights(new), before);
             }
-            Self::LeastConnections => Self::LeastConnections,
-            Self::P2c(_) => Self::P2c(Shares::new(&weights)),
-            Self::Random(_) => Self::Random(Shares::new(&weights)),
-            Self::Maglev(_) => Self::Maglev(maglev(new)),
+            Self::LeastConnections => (),
+            Self::P2c(shares) | Self::Random(shares) => *shares = Shares::new(&weights(new)),
+            Self::Maglev(table) => table.renew(named(new)),
         }
     }
 }
 
-/// Where a member's seat was. Seats are in the order of their numbers.
-fn place_of(seat: &Seat, old: &[Seat]) -> Option<usize> {
-    let place = old.binary_search_by_key(&seat.number, |old| old.number).ok()?;
-    old[place].is(seat).then_some(place)
+/// Where a member sits. Seats are in the order of their numbers.
+fn seat_of(seats: &[Seat], number: usize) -> Option<usize> {
+    seats.binary_search_by_key(&number, |seat| seat.number).ok()
 }
 
 fn seats(roster: &Roster, group: Range<usize>, backup: bool) -> Box<[Seat]> {
@@ -159,8 +162,10 @@ fn weights(seats: &[Seat]) -> Vec<u32> {
     seats.iter().map(|seat| seat.weight).collect()
 }
 
-fn maglev(seats: &[Seat]) -> Maglev {
-    Maglev::new(seats.iter().map(|seat| (&*seat.name, seat.weight)))
+fn named(seats: &[Seat]) -> Vec<Named<'_>> {
+    // A number has 16 bits, and one of those is nobody's: Roster::SLOTS_MAX.
+    let seats = seats.iter();
+    seats.map(|seat| Named { name: &seat.name, number: seat.number as u16, weight: seat.weight }).collect()
 }
 
 /// Sessions for a weight.

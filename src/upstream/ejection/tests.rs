@@ -99,7 +99,11 @@ fn who_has_connected_is_on_probation() {
     assert!(reset_unused(&mut ejections, SECOND), "once more is enough");
     assert!(!ejections.is_open(0, 3 * SECOND - 1), "and its rest is longer");
     ejections.succeeded(0);
-    assert!(!fail(&mut ejections, 0, SECOND) && !fail(&mut ejections, 0, SECOND) && fail(&mut ejections, 0, SECOND));
+    assert!(
+        !fail(&mut ejections, 0, SECOND)
+            && !fail(&mut ejections, 0, SECOND)
+            && fail(&mut ejections, 0, SECOND)
+    );
 }
 
 /// Many are on their way when the first of them fails. They are old news, whatever becomes of them.

@@ -26,9 +26,11 @@ const MEMBERS: usize = 9;
 const GROUP: Range<usize> = 2..7;
 
 fn looks() -> impl Strategy<Value = Vec<Look>> {
-    let standings = [Standing::Up, Standing::Up, Standing::Up, Standing::Down, Standing::Leaving, Standing::Vacant];
+    let standings =
+        [Standing::Up, Standing::Up, Standing::Up, Standing::Down, Standing::Leaving, Standing::Vacant];
     let look = (select(standings.to_vec()), prop::bool::weighted(0.3), 0..=UPPER, prop::bool::weighted(0.7));
-    let look = look.prop_map(|(standing, backup, weight, is_open)| Look { standing, backup, weight, is_open });
+    let look =
+        look.prop_map(|(standing, backup, weight, is_open)| Look { standing, backup, weight, is_open });
     vec(look, MEMBERS)
 }
 
@@ -77,6 +79,10 @@ proptest! {
         all.iter().for_each(|roster| renewed.renew(roster));
         let mut fresh = Balancer::new(Balance::Maglev, &all[all.len() - 1], GROUP, 7, 3, !seed);
         let fresh_loads = Loads::new(1, 7 + MEMBERS);
+        // The last table is made while sessions come.
+        for number in 0..200 {
+            renewed.choose(&loads, |_| true, source(number), 0);
+        }
         for number in 0..100 {
             let [was, is] = [(&mut renewed, &loads), (&mut fresh, &fresh_loads)]
                 .map(|(balancer, loads)| balancer.choose(loads, |_| true, source(number), 0));
@@ -109,7 +115,7 @@ fn turns_go_on_over_a_change() {
     let loads = Loads::new(1, 3);
     let mut roster = of_weights(&[1; 3]);
     let mut balancer = Balancer::new(Balance::RoundRobin, &roster, 0..3, 0, 0, 1);
-    let mut had = [0; 3];
+    let mut had = [0_u32; 3];
     for _ in 0..300 {
         had[balancer.first_pick(&loads)] += 1;
         // Somebody leaves and comes back between any two sessions: 0 would have every turn if they began anew.
@@ -140,7 +146,8 @@ fn shares_of_newcomer(balance: Balance) -> [f64; 3] {
     let mut balancer = Balancer::new(balance, &roster, 0..5, 0, 0, 1).with_slow_start(Some(OVER));
     balancer.renew(&roster);
     [100, 105, 110].map(|now_s| {
-        let choices = (0..CHOICES).map(|number| balancer.choose(&loads, |_| true, source(number), now_s * SECOND));
+        let choices =
+            (0..CHOICES).map(|number| balancer.choose(&loads, |_| true, source(number), now_s * SECOND));
         f64::from(choices.filter(|chosen| *chosen == Some(0)).count() as u32) / f64::from(CHOICES)
     })
 }

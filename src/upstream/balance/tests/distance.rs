@@ -4,6 +4,8 @@
 //! nothing of each other's choice, which is the worst that can happen; what they chose is counted before the next do.
 //! Nothing of this is timed: the figures are the same on any machine.
 
+use fastrand::Rng;
+
 use super::*;
 
 const UPSTREAMS: usize = 10;
@@ -126,7 +128,9 @@ fn and_while_sessions_come_and_go() {
         match balance {
             Balance::LeastConnections | Balance::P2c => assert!(most <= one + 32.0, "{balance}: {means:?}"),
             // What ends is by chance, whoever hands out: it is no worse for many.
-            Balance::RoundRobin | Balance::Random | Balance::Maglev => assert!(most <= 2.0 * one, "{balance}: {means:?}"),
+            Balance::RoundRobin | Balance::Random | Balance::Maglev => {
+                assert!(most <= 2.0 * one, "{balance}: {means:?}")
+            }
         }
     }
 }
