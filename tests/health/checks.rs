@@ -44,7 +44,8 @@ fn the_status_of_a_request_at_another_port_decides() {
     let port = nurses[0].0.address.port().to_string();
     let http = ["--health-http", "/ready?x=1", "--health-port", &port, "--health-interval", "20ms"];
     let upstreams = [0, 1].map(|number: usize| sessions[number].address.to_string());
-    let flags = [&http[..], &["--health-http-status", "204", "--balance", "round-robin", "--workers", "1"]].concat();
+    let flags =
+        [&http[..], &["--health-http-status", "204", "--balance", "round-robin", "--workers", "1"]].concat();
     let mut proxy = Server::proxy(&upstreams, &flags);
     eventually("both have passed", || {
         (checks(&mut proxy, "127.0.0.11:").0 > 0 && checks(&mut proxy, "127.0.0.12:").0 > 0).then_some(())
@@ -94,10 +95,10 @@ fn a_check_has_a_proxy_header_of_its_own() {
             hears.lock().expect("nobody panics with it").push(said);
         });
         let address = member.address.to_string();
-        let mut proxy =
-            Server::proxy(&[&address], &["--health-proxy", version, "--health-interval", "20ms"]);
+        let mut proxy = Server::proxy(&[&address], &["--health-proxy", version, "--health-interval", "20ms"]);
         eventually("it was checked", || (checks(&mut proxy, &address).0 > 0).then_some(()));
-        let first = eventually("it has heard", || heard.lock().expect("nobody panics with it").first().cloned());
+        let first =
+            eventually("it has heard", || heard.lock().expect("nobody panics with it").first().cloned());
         assert_eq!(first, header, "{version}");
     }
 }

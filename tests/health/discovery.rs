@@ -103,7 +103,7 @@ fn a_dead_server_changes_nothing_and_its_answers_show_their_age() {
 fn a_name_that_leads_nowhere_is_asked_for_until_it_leads_somewhere() {
     let (_members, port) = members(1);
     let dns = Dns::start();
-    let mut proxy = proxy(&format!("dns:{NAME}:{port}"), &dns, &["--connect-total-timeout", "100ms"]);
+    let mut proxy = proxy(&format!("dns:{NAME}:{port}"), &dns, &[]);
     let target = Target::parse(&proxy.listening()[0]);
     assert_eq!(greeted(&Client::connect(&target)), None, "nobody is known yet");
     eventually("it is asked again", || (dns.questions() >= 4).then_some(()));
@@ -128,7 +128,8 @@ fn records_have_weights_and_priorities() {
     let mut proxy = proxy(&format!("srv:{SERVICE}"), &dns, &["--health-interval", "20ms"]);
     until_up(&mut proxy, &["127.0.0.11", "127.0.0.12", "127.0.0.13"]);
     assert_eq!(shares::<3>(&proxy, 40), [30, 10, 0]);
-    let is_backup = |report: &Value, host: &str| upstream(report, host).expect("it is named")["backup"] == true;
+    let is_backup =
+        |report: &Value, host: &str| upstream(report, host).expect("it is named")["backup"] == true;
     let report = proxy.report_now();
     assert_eq!(
         ["127.0.0.11:", "127.0.0.12:", "127.0.0.13:"].map(|host| is_backup(&report, host)),

@@ -56,7 +56,8 @@ impl Dns {
         let zone = Arc::new(Mutex::new(Zone { mood: Mood::Well, ttl_s: 1, records: HashMap::new() }));
         let (questions, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let thread = {
-            let (zone, questions, is_over) = (Arc::clone(&zone), Arc::clone(&questions), Arc::clone(&is_over));
+            let (zone, questions, is_over) =
+                (Arc::clone(&zone), Arc::clone(&questions), Arc::clone(&is_over));
             thread::spawn(move || {
                 let mut buffer = [0; 1500];
                 while !is_over.load(SeqCst) {

@@ -75,7 +75,10 @@ fn graph() {
     );
     assert_eq!(of_sick(run.down_s, PASSES_AT_S), 0, "who is down gets nobody");
     let (early, late) = (of_sick(run.up_s, run.up_s + 1.0), of_sick(END_S - 1.0, END_S));
-    assert!(early > 0 && early * 2 < late, "it comes back slowly: {early} in its first second, {late} in the last");
+    assert!(
+        early > 0 && early * 2 < late,
+        "it comes back slowly: {early} in its first second, {late} in the last"
+    );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/health.svg");
     fs::write(&path, chart(&run)).expect("the documents can be written");
 }
@@ -191,8 +194,10 @@ fn chart(run: &Run) -> String {
     }
     for (number, rates) in rates.iter().enumerate() {
         let middle = |step: usize| x.at((step as f64 + 0.5) * STEP_S);
-        let points: Vec<_> = rates.iter().enumerate().map(|(step, rate)| (middle(step), y.at(*rate))).collect();
-        let name = format!("member {}{}", number + 1, if number == SICK { ", the one that fails" } else { "" });
+        let points: Vec<_> =
+            rates.iter().enumerate().map(|(step, rate)| (middle(step), y.at(*rate))).collect();
+        let name =
+            format!("member {}{}", number + 1, if number == SICK { ", the one that fails" } else { "" });
         frame.svg.path(&format!("curve {}", Hue::nth(number)), &points, &name);
     }
     alone(&frame.svg.finish())
@@ -202,5 +207,9 @@ fn chart(run: &Run) -> String {
 fn alone(svg: &str) -> String {
     let style = include_str!("../../src/measure/page/style.css");
     let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
-    svg.replacen("><title>", &format!("><style>{style}svg {{ background: var(--ground); }}</style><title>"), 1)
+    svg.replacen(
+        "><title>",
+        &format!("><style>{style}svg {{ background: var(--ground); }}</style><title>"),
+        1,
+    )
 }

@@ -70,8 +70,9 @@ pub fn listeners(count: u8) -> Vec<(TcpListener, TcpListener)> {
         let checks = listen_at(address(0), 0)?;
         let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
         let (session_port, check_port) = (port(&first), port(&checks));
-        let others = (1..count)
-            .map(|number| Some((listen_at(address(number), session_port)?, listen_at(address(number), check_port)?)));
+        let others = (1..count).map(|number| {
+            Some((listen_at(address(number), session_port)?, listen_at(address(number), check_port)?))
+        });
         std::iter::once(Some((first, checks))).chain(others).collect()
     })
 }
@@ -195,6 +196,7 @@ pub fn until(proxy: &mut Server, address: &str, wanted: &str) {
 /// How many checks it has passed, and failed.
 pub fn checks(proxy: &mut Server, address: &str) -> (u64, u64) {
     let report = proxy.report_now();
-    let count = |name: &str| upstream(&report, address).and_then(|upstream| upstream[name].as_u64()).unwrap_or(0);
+    let count =
+        |name: &str| upstream(&report, address).and_then(|upstream| upstream[name].as_u64()).unwrap_or(0);
     (count("checks_passed"), count("checks_failed"))
 }

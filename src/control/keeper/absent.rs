@@ -19,9 +19,11 @@ impl Keeper {
     /// A sentence.
     pub fn refuse(options: &ProxyOptions) -> Result<(), String> {
         if Self::is_needed(options) {
-            return Err("this build has no health checks and asks for no names (dns:, srv:): build it with the \
+            return Err(
+                "this build has no health checks and asks for no names (dns:, srv:): build it with the \
                         feature 'control', or leave them out"
-                .into());
+                    .into(),
+            );
         }
         Ok(())
     }

@@ -57,6 +57,7 @@ impl Proxy {
             Admission::Refuse(cause) => refuse(session, cause),
             Admission::Go => {
                 session.end_wait(io.now_ns());
+                io.come_on();
                 self.hear(session, io)
             }
         }
@@ -123,6 +124,7 @@ impl Proxy {
         let turn = self.attempt(session, io);
         if session.stage != Stage::Queued {
             session.end_wait(io.now_ns());
+            io.come_on();
             if let Some(gate) = &mut self.gate {
                 gate.withdraw(session, io);
             }

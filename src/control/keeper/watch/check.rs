@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_was_said_to_send_and_the_answer_is_looked_at() {
-        let ping = HealthOptions { send: Some(b"PING\r\n".to_vec()), expect: Some(b"+PONG".to_vec()), ..health() };
+        let ping =
+            HealthOptions { send: Some(b"PING\r\n".to_vec()), expect: Some(b"+PONG".to_vec()), ..health() };
         assert_eq!(exchange(&ping, b"+PONG\r\n"), (b"PING\r\n".to_vec(), Outcome::Passed));
         let (_, outcome) = exchange(&ping, b"-LOADING\r\n");
         assert_eq!(outcome, Outcome::Failed("its answer has not what is expected".into()));
@@ -255,7 +256,8 @@ mod tests {
     #[test]
     fn silence_is_a_failure_in_the_end() {
         let (_listener, target) = listen();
-        let quick = HealthOptions { expect: Some(b"x".to_vec()), timeout: Duration::from_millis(20), ..health() };
+        let quick =
+            HealthOptions { expect: Some(b"x".to_vec()), timeout: Duration::from_millis(20), ..health() };
         assert_eq!(run(&quick, &[target]), Outcome::Failed("it did not answer in time".into()));
     }
 

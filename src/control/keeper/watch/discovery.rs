@@ -128,9 +128,9 @@ impl Resolver {
 impl Inquiry {
     /// For an upstream that is a name; sessions come from `source`, if that is said.
     pub fn new(resolver: Resolver, upstream: UpstreamOptions, source: Option<IpAddr>) -> Self {
-        let kinds = KINDS.into_iter().filter(|kind| {
-            source.is_none_or(|source| source.is_ipv4() == (*kind == RecordType::A))
-        });
+        let kinds = KINDS
+            .into_iter()
+            .filter(|kind| source.is_none_or(|source| source.is_ipv4() == (*kind == RecordType::A)));
         Self {
             resolver,
             upstream,
@@ -279,10 +279,8 @@ mod tests {
         ];
         let hosts = settle(&mut known, both.into());
         assert_eq!((hosts.addresses["web"].len(), hosts.ttl, hosts.trouble), (2, Some(SHORT), None));
-        let half = [
-            (question("web", a), Ok((addresses(&["10.0.0.2"]), LONG))),
-            (question("web", aaaa), failure()),
-        ];
+        let half =
+            [(question("web", a), Ok((addresses(&["10.0.0.2"]), LONG))), (question("web", aaaa), failure())];
         let mut hosts = settle(&mut known, half.into());
         hosts.addresses.get_mut("web").expect("it was asked for").sort();
         assert_eq!(hosts.addresses["web"], addresses(&["10.0.0.2", "::1"]));
@@ -290,7 +288,10 @@ mod tests {
         let none = [(question("web", a), failure()), (question("web", aaaa), Ok((Vec::new(), LONG)))];
         assert_eq!(settle(&mut known, none.into()).addresses["web"], addresses(&["10.0.0.2"]));
         let again = [(question("web", aaaa), failure())];
-        assert!(settle(&mut known, again.into()).addresses["web"].is_empty(), "that there are none is an answer");
+        assert!(
+            settle(&mut known, again.into()).addresses["web"].is_empty(),
+            "that there are none is an answer"
+        );
     }
 
     #[test]

@@ -231,7 +231,12 @@ async fn check_again_and_again(check: Check, interval: Duration, told: Told, gat
     }
 }
 
-async fn ask_again_and_again(mut inquiry: Inquiry, ward: usize, entry: usize, events: UnboundedSender<Event>) {
+async fn ask_again_and_again(
+    mut inquiry: Inquiry,
+    ward: usize,
+    entry: usize,
+    events: UnboundedSender<Event>,
+) {
     loop {
         let (answer, pause) = inquiry.ask().await;
         if events.send(Event::Answered { ward, entry, answer }).is_err() {
@@ -255,7 +260,10 @@ mod tests {
         let second = Duration::from_secs(1);
         for (chance, millis) in [(0.0, 900), (0.5, 1_000), (1.0, 1_100)] {
             let jittered = jittered(second, chance);
-            assert!(jittered.abs_diff(Duration::from_millis(millis)) < Duration::from_micros(1), "{jittered:?}");
+            assert!(
+                jittered.abs_diff(Duration::from_millis(millis)) < Duration::from_micros(1),
+                "{jittered:?}"
+            );
         }
     }
 

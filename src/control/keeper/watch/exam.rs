@@ -149,7 +149,10 @@ mod tests {
     fn what_is_no_http_fails_at_its_first_wrong_byte() {
         let expected = status();
         let mut exam = Exam::new(&expected);
-        assert_eq!((exam.feed(b"HT"), exam.feed(b"TX")), (Mark::More, Mark::Failed("its answer is no HTTP".into())));
+        assert_eq!(
+            (exam.feed(b"HT"), exam.feed(b"TX")),
+            (Mark::More, Mark::Failed("its answer is no HTTP".into()))
+        );
     }
 
     #[test]

@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn an_address_is_a_member_whatever_the_order() {
         let members = |texts: &[&str]| of_addresses(addresses(texts), 443, &options("dns:web:443=7"));
-        let names = |members: &[Found]| members.iter().map(|found| found.name.to_string()).collect::<Vec<_>>();
+        let names =
+            |members: &[Found]| members.iter().map(|found| found.name.to_string()).collect::<Vec<_>>();
         let some = members(&["::1", "10.0.0.2", "10.0.0.1", "10.0.0.2"]);
         assert_eq!(names(&some), ["10.0.0.1:443", "10.0.0.2:443", "[::1]:443"]);
         assert_eq!(some, members(&["10.0.0.2", "10.0.0.1", "::1"]));

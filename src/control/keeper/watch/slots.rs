@@ -148,7 +148,9 @@ impl Slot {
     fn knows(&self, other: &Found) -> bool {
         match self {
             Self::Fresh => false,
-            Self::Held(found) | Self::Left { found, .. } | Self::Vacant { found, .. } => found.name == other.name,
+            Self::Held(found) | Self::Left { found, .. } | Self::Vacant { found, .. } => {
+                found.name == other.name
+            }
         }
     }
 

@@ -183,9 +183,13 @@ impl Ward {
     fn fallen(&mut self, slot: usize, failures: u32, why: &str) {
         self.members[slot].standing = Standing::Down;
         self.has_news = true;
-        let times = if failures > 1 { format!("{failures} checks failed, the last: ") } else { String::new() };
+        let times =
+            if failures > 1 { format!("{failures} checks failed, the last: ") } else { String::new() };
         let left = if self.has_others(slot) { "" } else { "; nobody is left to forward to" };
-        self.notes.push(format!("upstream {} of {} is down: {times}{why}{left}", self.members[slot].name, self.name));
+        self.notes.push(format!(
+            "upstream {} of {} is down: {times}{why}{left}",
+            self.members[slot].name, self.name
+        ));
     }
 
     /// Whether somebody of a member's group is usable.
@@ -250,7 +254,9 @@ impl Ward {
             Some(_) if had_trouble => return,
             None if !had_trouble => return,
             Some(why) if *was_answered => format!("{name} of {}: {why}; its last answer is kept", self.name),
-            Some(why) => format!("{name} of {}: {why}; it is asked for again until it leads somewhere", self.name),
+            Some(why) => {
+                format!("{name} of {}: {why}; it is asked for again until it leads somewhere", self.name)
+            }
             None => format!("{name} of {} is answered again", self.name),
         };
         self.notes.push(told);

@@ -64,10 +64,16 @@ fn failures_take_a_member_out_and_passes_bring_it_back() {
     check(&mut ward, 0, "-");
     let roster = ward.news().expect("it is down");
     assert_eq!((roster.members[0].standing, roster.members[1].standing), (Standing::Down, Standing::Up));
-    assert_eq!(ward.notes(), ["upstream 127.0.0.1:1 of web is down: 3 checks failed, the last: connection refused"]);
+    assert_eq!(
+        ward.notes(),
+        ["upstream 127.0.0.1:1 of web is down: 3 checks failed, the last: connection refused"]
+    );
     check(&mut ward, 0, "-+-++");
     let roster = ward.news().expect("it is up");
-    assert_eq!((roster.members[0].standing, roster.members[0].up_since_ns), (Standing::Up, Some(4 * SECOND_NS)));
+    assert_eq!(
+        (roster.members[0].standing, roster.members[0].up_since_ns),
+        (Standing::Up, Some(4 * SECOND_NS))
+    );
     assert_eq!(ward.notes(), ["upstream 127.0.0.1:1 of web is up again"]);
     assert_eq!(ward.view().checks, [Checks { passed: 4, failed: 5 }, Checks::default()]);
 }
@@ -124,7 +130,10 @@ fn a_failure_keeps_the_last_answer_and_its_age_is_shown() {
     let mut ward = ward(&["dns:web:80"]);
     ward.answered(0, failure(false), 0, |_| true);
     assert_eq!(ward.news(), None);
-    assert_eq!(ward.notes(), ["dns:web:80 of web: no answer; it is asked for again until it leads somewhere"]);
+    assert_eq!(
+        ward.notes(),
+        ["dns:web:80 of web: no answer; it is asked for again until it leads somewhere"]
+    );
     ward.answered(0, answer(&["10.0.0.1:80"]), SECOND_NS, |_| true);
     assert_eq!(ward.view().roster.members[0].standing, Standing::Vacant, "workers don't know yet");
     let roster = ward.news().expect("somebody came");
@@ -153,7 +162,11 @@ fn a_result_of_who_had_the_slot_before_is_not_the_present_ones() {
         ward.tidy((slot as u64 * 4 + 2) * SECOND_NS, |_| true);
     }
     let member = &ward.members[0];
-    assert_eq!((&*member.name, member.standing), ("10.0.1.32:80", Standing::Up), "the slot of who left first");
+    assert_eq!(
+        (&*member.name, member.standing),
+        ("10.0.1.32:80", Standing::Up),
+        "the slot of who left first"
+    );
     assert_eq!(ward.seats[0].checks, Checks::default());
     ward.checked(0, before, &Outcome::Failed("late".into()), 0);
     assert_eq!(ward.seats[0].checks, Checks::default());
