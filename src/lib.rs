@@ -66,6 +66,7 @@ pub mod accept;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod limit;
 pub mod measure;
 pub mod runtime;
 pub mod selftest;
@@ -76,6 +77,7 @@ pub mod upstream;
 pub use config::{AcceptMode, Address, Deal, Measure, Options, PollMode, Trigger};
 pub use control::{Running, Server};
 pub use runtime::{
+    desk::Desk,
     intake::Arrival,
     io::Io,
     service::{End, Read, Service, Turn},

@@ -138,6 +138,84 @@ fn the_command_line() {
     }
 }
 
+/// Flags of a proxy to 127.0.0.1:9 that make no sense, or not together.
+const PROXY: &[(&str, &str)] = &[
+    ("--upstream dns:web", "--upstream: 'web' is no name to look up (no port): write HOST:PORT"),
+    ("--upstream dns:10.0.0.1:80", "(it is an address already, which is no name)"),
+    ("--upstream dns:web:0", "(a port is 1 to 65535)"),
+    ("--upstream srv:web:80", "--upstream: 'web:80' is no name of SRV records (its records have the ports)"),
+    ("--upstream srv:_web._tcp.internal=2", "have their own weights: leave the weight out"),
+    ("--backup 127.0.0.1:9", "--upstream: upstream 127.0.0.1:9 is named twice"),
+    ("--backup 10.0.0.1", "--backup: '10.0.0.1' is not an address (no port)"),
+    ("--health-interval 0", "--health-interval: '0' is no time at all"),
+    ("--health-interval 5", "--health-interval: '5' is not a duration"),
+    ("--health-rise 0", "--health-rise: '0' is not a number of times in a row: write 1 or more"),
+    ("--health-fall -1", "--health-fall: '-1' is not a number of times in a row"),
+    ("--health-port 0", "--health-port: '0' is not a port: write 1 to 65535"),
+    ("--health-port 80", "--health-port: nobody is checked without a health interval: set it too"),
+    ("--health-expect OK", "--health-expect: nobody is checked without a health interval"),
+    (
+        "--health-send \\q",
+        "--health-send: '\\q' has a \\ that stands for nothing: use \\r, \\n, \\t, \\\\ or \\xHH",
+    ),
+    ("--health-interval 1s --health-expect ''", "--health-expect: expect 1 to 4096 bytes, or none"),
+    ("--health-http health", "--health-http: 'health' is nothing to ask a server for: write a path"),
+    ("--health-http-status 2xx", "--health-http-status: '2xx' are no statuses: write numbers and ranges"),
+    (
+        "--health-interval 1s --health-http-status 200",
+        "--health-http-status: only a check by HTTP has a status",
+    ),
+    (
+        "--health-interval 1s --health-http / --health-send x",
+        "--health-send: a check by HTTP sends its own request",
+    ),
+    ("--health-proxy v3", "--health-proxy: 'v3' is not a version of the PROXY protocol: use v1, v2"),
+    ("--health-on-down close", "--health-on-down: nobody is checked without a health interval"),
+    ("--health-on-down reset", "--health-on-down: 'reset' is not what to do with sessions: use keep, close"),
+    (
+        "--health-slow-start 30s",
+        "--health-slow-start: no member would ever come back: set the health interval too",
+    ),
+    ("--health-eject-after 0", "--health-eject-after: '0' is not a number of times in a row"),
+    ("--health-interval 1s --health-port 1 --upstream unix:/a", "--health-port: unix:/a has no ports"),
+    ("--limit-connections 0", "--limit-connections: a limit of 0 would let nobody in: use 1 or more, or off"),
+    ("--limit-upstream many", "--limit-upstream: 'many' is not a limit: write 1 or more, or off"),
+    ("--limit-source-v6-prefix 129", "--limit-source-v6-prefix: '129' is not the length of an IPv6 prefix"),
+    ("--limit-accept-rate 0/s", "--limit-accept-rate: '0/s' would let nobody in: use 1 or more, or off"),
+    ("--limit-accept-rate 2000", "--limit-accept-rate: '2000' is not a rate: write a number per time"),
+    ("--limit-queue 5", "--limit-queue: nobody would ever wait in a queue: it takes a limit"),
+    ("--limit-queue -1", "--limit-queue: '-1' is not the length of a queue: write 0 or more"),
+    (
+        "--limit-connections 9 --limit-queue 5 --limit-queue-timeout 0",
+        "--limit-queue-timeout: '0' is no time",
+    ),
+    ("--max-connections 0", "--max-connections: a limit of 0 would let nobody in"),
+    (
+        "--on-fd-limit close",
+        "--on-fd-limit: 'close' is not what to do at the descriptor limit: use wait, shed",
+    ),
+    ("--resolver localhost", "--resolver: 'localhost' is not the address of a DNS server: write IP:PORT"),
+    ("--resolver 127.0.0.1:0", "is not the address of a DNS server"),
+    ("--allow 10.1.2.3/8", "--allow: '10.1.2.3/8' has bits set beyond its prefix: did you mean 10.0.0.0/8?"),
+    ("--allow localhost", "--allow: 'localhost' is not a network: write one such as 10.0.0.0/8"),
+    ("--deny 10.0.0.0/33", "--deny: '10.0.0.0/33' has a prefix of 33 bits, but its addresses have 32"),
+    ("--allow ::1 --deny ::1", "--deny: ::1 is allowed and denied: choose one"),
+    ("--proxy-protocol-accept-from all", "--proxy-protocol-accept-from: 'all' is not a network"),
+    ("--proxy-protocol-send v3", "--proxy-protocol-send: 'v3' is not a version of the PROXY protocol"),
+    ("--header-timeout 0s", "--header-timeout: '0s' is no time at all"),
+    (
+        "--work none",
+        "unexpected argument '--work': it is a flag of echo; a file has it as work of a [[service]]",
+    ),
+];
+
+#[test]
+fn flags_of_a_proxy() {
+    for (flags, says) in PROXY {
+        assert_refused(&words(&format!("proxy {FREE} --upstream 127.0.0.1:9 {flags}")), &[says]);
+    }
+}
+
 #[test]
 fn addresses() {
     for (address, says) in ADDRESSES {

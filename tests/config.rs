@@ -29,7 +29,7 @@ fn a_mistake_is_shown_where_it_is() {
         fs::read_dir(&folder).expect("it is part of the tree").map(|entry| entry.expect("it is").path());
     let files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
-    assert!(files.len() >= 30, "{} files", files.len());
+    assert!(files.len() >= 55, "{} files", files.len());
     for file in files {
         let expected = fs::read_to_string(file.with_extension("txt")).expect("what is said stands beside it");
         let name = file.file_name().and_then(|name| name.to_str()).expect("names are UTF-8");
@@ -136,9 +136,12 @@ fn check_resolves_names() {
     let file = folder.file("evenkeel.toml");
     // Names that end in .invalid never resolve (RFC 6761).
     fs::write(&file, ECHO.replace("127.0.0.1:0", "no-such-host.invalid:7000")).expect("it is ours");
-    let stderr = refused(&run(&["check", &file]));
-    let expected = format!("evenkeel: {file}: cannot resolve 'no-such-host.invalid': ");
-    assert!(stderr.starts_with(&expected), "{stderr}");
+    for command in ["check", "run"] {
+        let stderr = refused(&run(&[command, &file]));
+        let expected = format!("evenkeel: {file}:3:10: cannot resolve 'no-such-host.invalid': ");
+        assert!(stderr.starts_with(&expected), "{stderr}");
+        assert!(stderr.contains("\n  3 | listen = \"no-such-host.invalid:7000\"\n"), "{stderr}");
+    }
 }
 
 #[test]
@@ -154,8 +157,35 @@ fn check_finds_loops() {
         proxy("there", "127.0.0.1:7100", "localhost:7101") + &proxy("back", ":7101", "127.0.0.1:7100");
     fs::write(&file, there_and_back).expect("it is ours");
     let stderr = refused(&run(&["check", &file]));
-    assert!(stderr.starts_with(&format!("evenkeel: {file}: service there forwards to itself: ")), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let expected = format!("evenkeel: {file}:5:12: service there forwards to itself: ");
+    assert!(stderr.starts_with(&expected), "{stderr}");
+    assert!(stderr.contains("\n  5 | upstream = \"localhost:7101\"\n"), "{stderr}");
+}
+
+#[test]
+fn check_tells_where_everything_goes() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    let service = r#"[[service]]
+        kind = "proxy"
+        listen = "127.0.0.1:443"
+        upstream = ["127.0.0.1:1=2", { address = "127.0.0.1:2", backup = true }]
+        health.interval = "2s"
+        [[service.route]]
+        sni = ["*.example.com", "example.com"]
+        alpn = "h2"
+        upstream = "127.0.0.1:3"
+        [[service.route]]
+        upstream = { address = "127.0.0.1:4", weight = 3 }
+    "#;
+    fs::write(&file, service).expect("it is ours");
+    let expected = format!(
+        "ok: {file}: 1 service\n  proxy: proxy on 127.0.0.1:443 to 127.0.0.1:1 (weight 2), 127.0.0.1:2 (backup) \
+         · balance=p2c forward=auto health=2s\n    sni=*.example.com, example.com alpn=h2 to 127.0.0.1:3\n    to \
+         127.0.0.1:4 (weight 3)\n"
+    );
+    let output = run(&["check", &file]);
+    assert_eq!((text(&output.stderr), text(&output.stdout)), (String::new(), expected));
 }
 
 #[test]
@@ -172,9 +202,17 @@ fn what_config_prints_is_a_configuration() {
     fs::write(&file, &defaults).expect("it is ours");
     assert!(printed(&["check", &file]).starts_with(&format!("ok: {file}: 1 service\n")));
     let effective = printed(&["config", "--effective", &file]);
-    for line in
-        ["workers = \"auto\"", "unix_mode = \"0660\"", "name = \"db\"", "retries = 3", "session = \"off\""]
-    {
+    for line in [
+        "workers = \"auto\"",
+        "unix_mode = \"0660\"",
+        "name = \"db\"",
+        "retries = 3",
+        "session = \"off\"",
+        "header = \"3s\"",
+        "http_status = \"200-399\"",
+        "accept_rate = \"off\"",
+        "accept_from = \"none\"",
+    ] {
         assert!(effective.lines().any(|it| it == line), "no {line} in\n{effective}");
     }
     fs::write(&file, &effective).expect("it is ours");
@@ -192,7 +230,7 @@ fn the_document_tells_the_truth() {
     let output = run(&["check", &file]);
     assert_eq!(text(&output.stderr), "");
     assert!(
-        text(&output.stdout).starts_with(&format!("ok: {file}: 3 services\n")),
+        text(&output.stdout).starts_with(&format!("ok: {file}: 4 services\n")),
         "{}",
         text(&output.stdout)
     );
@@ -212,7 +250,7 @@ fn flags_of_a_proxy() {
         ("--upstream 10.0.0.1:80=0", "--upstream: '0' is not a weight: use 1 to 256"),
         ("--upstream :80", "upstream :80 is no place to connect to"),
         ("--upstream 10.0.0.1:80 --upstream 10.0.0.1:80=2", "upstream 10.0.0.1:80 is named twice"),
-        ("--upstream 10.0.0.1:80 --balance maglev", "--balance: 'maglev' is not a way to balance"),
+        ("--upstream 10.0.0.1:80 --balance hash", "--balance: 'hash' is not a way to balance"),
         ("--upstream 10.0.0.1:80 --forward sockmap", "--forward: 'sockmap' is not a way to forward"),
         ("--upstream 10.0.0.1:80 --source localhost", "--source: 'localhost' is not an IP address"),
         ("--upstream 10.0.0.1:80 --retries -1", "--retries: '-1' is not a number of retries"),
@@ -233,6 +271,72 @@ fn flags_of_a_proxy() {
         let line = format!("proxy --listen 127.0.0.1:0 {flags}");
         let stderr = refused(&run(&line.split_whitespace().collect::<Vec<_>>()));
         assert!(stderr.contains(says) && stderr.lines().count() == 1, "{flags}: {stderr}");
+    }
+}
+
+/// What each of them means is in docs/configuration.md, by the key of the same name.
+#[test]
+fn flags_of_a_whole_proxy() {
+    let folder = TempDir::new();
+    let socket = format!("--listen unix:{}", folder.file("socket"));
+    for flags in [
+        "--backup 10.0.0.2:80=3 --balance maglev",
+        "--health-interval 1h --health-port 8008 --health-http /health --health-http-status 200-299,401",
+        "--health-interval 1h --health-send PING\\r\\n --health-expect \\x00+ --health-proxy v2 --health-rise 1",
+        "--health-interval 1h --health-on-down close --health-slow-start 30s --health-fall 5 --health-timeout 2s",
+        "--health-eject-after off --health-eject-for 2s --header-timeout 1s",
+        "--limit-connections 10 --limit-listener 5 --limit-upstream 3",
+        "--limit-per-source 2 --limit-source-v6-prefix 56 --max-connections 100 --on-fd-limit shed",
+        "--limit-accept-rate 2000/s --limit-queue 10 --limit-queue-timeout 2s",
+        "--allow 10.0.0.0/8 --allow ::1,127.0.0.0/8 --deny 10.6.0.0/16 --resolver 127.0.0.1",
+        "--proxy-protocol-accept-from 10.0.0.0/8 --proxy-protocol-accept-from unix --proxy-protocol-send v1",
+    ] {
+        let line = format!("proxy {socket} --upstream 127.0.0.1:9 --duration 1ms --report none -q {flags}");
+        let output = run(&line.split_whitespace().collect::<Vec<_>>());
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{flags}: {stderr}");
+        assert!(stderr.starts_with("ready: proxy on "), "{flags}: {stderr}");
+    }
+}
+
+/// A flag that belongs to a service is none of `run`, whose file has it under another name.
+#[test]
+fn a_flag_of_another_command_is_told_apart() {
+    let folder = TempDir::new();
+    let file = folder.file("evenkeel.toml");
+    for (flag, says) in [
+        ("--balance", "it is a flag of proxy; a file has it as balance of a [[service]]"),
+        ("--health-interval", "it is a flag of proxy; a file has it as health.interval of a [[service]]"),
+        (
+            "--idle-timeout",
+            "it is a flag of echo and proxy; a file has it as idle_timeout or timeout.idle of a [[service]]",
+        ),
+        ("--listen", "it is a flag of echo and proxy; a file has it as listen of a [[service]]"),
+        ("--diff", "it is a flag of report; see --help"),
+    ] {
+        let expected = format!("evenkeel: unexpected argument '{flag}': {says}");
+        let stderr = refused(&run(&["run", &file, flag, "x"]));
+        assert!(stderr.starts_with(&expected) && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn help_has_headings_and_defaults() {
+    let help = |command: &str| text(&run(&[command, "--help"]).stdout);
+    let (proxy, run) = (help("proxy"), help("run"));
+    for heading in
+        ["Forwarding", "Access", "Timeouts", "Health", "Limits", "PROXY protocol", "Runtime", "Reports"]
+    {
+        assert!(proxy.contains(&format!("\n{heading}:\n")), "no {heading} in\n{proxy}");
+    }
+    // Lines are broken where they are long.
+    let in_one_line = |help: &str| help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (proxy, run) = (in_one_line(&proxy), in_one_line(&run));
+    for default in ["[default: p2c]", "[default: 3s]", "[default: 200-399]", "[default: none]"] {
+        assert!(proxy.contains(default), "no {default} in\n{proxy}");
+    }
+    for default in ["[default: private]", "[default: 10s]", "[default: 256k]"] {
+        assert!(run.contains(default), "no {default} in\n{run}");
     }
 }
 

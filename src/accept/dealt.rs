@@ -197,6 +197,7 @@ impl Acceptor {
                         return self.pause(FULL_RETRY_NS);
                     }
                 }
+                Accepted::Shed => self.counts.shed += 1,
                 Accepted::Gone => self.counts.accept_aborted += 1,
                 Accepted::Empty => {
                     self.counts.accept_eagain += 1;

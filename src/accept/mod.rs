@@ -11,8 +11,8 @@ pub mod shared;
 use std::{fs, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use crate::{
-    config::{AcceptMode, Address, Listen, Options, PollMode, Trigger},
-    runtime::{intake::Intake, topology::Topology},
+    config::{AcceptMode, Address, Listen, OnFdLimit, Options, PollMode, Trigger},
+    runtime::{intake::Intake, spare::Spares, topology::Topology},
     sys::{
         self,
         listen::{ListenAddress, Listener, TcpOptions},
@@ -56,6 +56,11 @@ pub fn bind(listens: &[Listen], options: &Options, topology: &Topology) -> Resul
             unlink(&bound.served);
             return Err(message);
         }
+    }
+    if options.on_fd_limit == OnFdLimit::Shed {
+        let spares = Spares::new(topology.workers);
+        let intakes = bound.intakes.iter_mut().flatten().chain(&mut bound.dealt);
+        intakes.for_each(|intake| intake.shed_by(spares.clone()));
     }
     Ok(bound)
 }

@@ -11,17 +11,18 @@ use clap_complete::Shell;
 use super::{
     draft::Draft,
     file,
+    flags::{apply, backup, flag, list, listen, switch, text, upstream, with_flags},
     settings::{
-        Setting, Takes,
+        echo::ECHO,
+        proxy::{DRAIN, PARTS, TIMEOUTS_HEADING},
         report::{REPORT, Reporting},
         runtime::RUNTIME,
-        service::{DRAIN, ECHO, PROXY, TIMEOUTS},
     },
     show::{Form, Shown},
     usage::Refusal,
 };
 use crate::{
-    config::{Options, ProxyOptions, Timeouts},
+    config::{Fault, Options, ProxyOptions, UpstreamOptions},
     control::{Setup, output::Format, run::Failure},
     selftest::SelftestArgs,
     service::{EchoOptions, Kind, Spec},
@@ -29,8 +30,10 @@ use crate::{
 
 /// What somebody wants.
 pub enum Request {
-    /// `echo`, `proxy`, `run`
+    /// `echo`, `proxy`
     Serve(Box<Setup>),
+    /// `run`, and the file.
+    Run(Box<Setup>, PathBuf),
     /// `check`
     Check(PathBuf),
     /// `config`, and the file of which the effective one is wanted.
@@ -55,9 +58,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
     let path = || matches.get_one::<PathBuf>("file").cloned();
     let needed = || path().ok_or_else(|| Refusal::Usage("<FILE> is missing".into()));
     Ok(match name {
-        "echo" => serve(echo(matches)?, matches)?,
-        "proxy" => serve(proxy(matches)?, matches)?,
-        "run" => serve(Draft { has_file: true, ..file::read(&needed()?)? }, matches)?,
+        "echo" => Request::Serve(serve(echo(matches)?, matches)?),
+        "proxy" => Request::Serve(serve(proxy(matches)?, matches)?),
+        "run" => {
+            let path = needed()?;
+            Request::Run(serve(Draft { has_file: true, ..file::read(&path)? }, matches)?, path)
+        }
         "check" => Request::Check(needed()?),
         "config" => Request::Config(path()),
         "report" => Request::Report(report(matches)),
@@ -71,21 +77,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Refusa
 pub fn command() -> Command {
     let text = Reporting::new(Some(Format::Text));
     let echo = Command::new("echo").about("Serve: send back what comes in").arg(listen());
-    let proxy =
-        Command::new("proxy").about("Serve: forward to an upstream, and back").args([listen(), upstream()]);
-    let proxy = with_flags(proxy, PROXY, Some(&ProxyOptions::default()));
-    let drain = flag(&DRAIN, Some(&Timeouts::default()));
-    let run = Command::new("run").about("Serve what a configuration file says; flags win over the file");
-    let run = run.arg(file("A configuration file; `evenkeel config` prints one to begin with"));
+    let echo = with_flags(echo, "Echo", ECHO, &EchoOptions::default());
+    let run = Command::new("run")
+        .about(
+            "Serve what a configuration file says; flags win over it, and defaults are for what neither says",
+        )
+        .arg(file("A configuration file; `evenkeel config` prints one to begin with"));
     Command::new("evenkeel")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A thread-per-core TCP runtime that shows what each epoll and accept mode does")
         .max_term_width(110)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(serving(with_flags(echo, ECHO, Some(&EchoOptions::default())), Some(&text)).arg(drain))
-        .subcommand(serving(with_flags(proxy, TIMEOUTS, Some(&Timeouts::default())), Some(&text)))
-        .subcommand(serving(run, None).arg(flag(&DRAIN, None)))
+        .subcommand(serving(echo.arg(drain()), &text))
+        .subcommand(serving(proxy_command(), &text))
+        .subcommand(serving(run.arg(drain()), &Reporting::new(None)))
         .subcommand(
             Command::new("check")
                 .about("Say whether a configuration file would do; names are resolved, nothing is bound")
@@ -127,52 +133,22 @@ pub fn command() -> Command {
         .subcommand(Command::new("man").about("Print the manual page, in roff"))
 }
 
-/// The flags of every command that serves; without defaults where a file has its own.
-fn serving(command: Command, reporting: Option<&Reporting>) -> Command {
-    let options = Options::default();
-    let command = with_flags(command, RUNTIME, reporting.map(|_| &options));
-    with_flags(command, REPORT, reporting)
+fn proxy_command() -> Command {
+    let proxy = Command::new("proxy").about("Serve: forward to an upstream, and back");
+    let (proxy, defaults) = (proxy.args([listen(), upstream(), backup()]), ProxyOptions::default());
+    PARTS.iter().fold(proxy, |proxy, part| with_flags(proxy, part.heading, part.settings, &defaults))
+}
+
+/// The flags of every command that serves.
+fn serving(command: Command, reporting: &Reporting) -> Command {
+    let command = with_flags(command, "Runtime", RUNTIME, &Options::default());
+    with_flags(command, "Reports", REPORT, reporting)
         .arg(switch("quiet", 'q', "Say nothing on stderr but the ready lines and what is wrong"))
         .arg(switch("verbose", 'v', "Say more on stderr").conflicts_with("quiet"))
 }
 
-fn with_flags<T>(command: Command, settings: &[Setting<T>], defaults: Option<&T>) -> Command {
-    command.args(settings.iter().map(|setting| flag(setting, defaults)))
-}
-
-fn flag<T>(setting: &Setting<T>, defaults: Option<&T>) -> Arg {
-    let arg = Arg::new(setting.flag).long(setting.flag);
-    let default =
-        defaults.map_or_else(String::new, |defaults| format!(" [default: {}]", (setting.show)(defaults)));
-    let with_value = |name| arg.clone().value_name(name).help(format!("{}{default}", setting.help));
-    match setting.takes {
-        Takes::Nothing => arg.action(ArgAction::SetTrue).help(setting.help),
-        // `-1` is a value: the setting says what is wrong with it.
-        Takes::Number(name) | Takes::Octal(name) | Takes::Text(name) => {
-            with_value(name).allow_hyphen_values(true)
-        }
-        // A path could be anything, so `--report-file --quiet` has to be a value that was forgotten.
-        Takes::Path(name) => with_value(name),
-    }
-}
-
-fn listen() -> Arg {
-    repeated("listen", "ADDR").help("HOST:PORT, [V6]:PORT, :PORT or unix:PATH; may be repeated")
-}
-
-fn upstream() -> Arg {
-    repeated("upstream", "ADDR[=WEIGHT]").help(
-        "Where to forward to: HOST:PORT, [V6]:PORT or unix:PATH, with a weight from 1 to 256; may be repeated",
-    )
-}
-
-fn repeated(flag: &'static str, value: &'static str) -> Arg {
-    let arg = Arg::new(flag).long(flag).value_name(value).required(true);
-    arg.action(ArgAction::Append).allow_hyphen_values(true)
-}
-
-fn switch(name: &'static str, short: char, help: &'static str) -> Arg {
-    Arg::new(name).long(name).short(short).action(ArgAction::SetTrue).help(help)
+fn drain() -> Arg {
+    flag(&DRAIN, &ProxyOptions::default()).help_heading(TIMEOUTS_HEADING)
 }
 
 fn file(help: &'static str) -> Arg {
@@ -197,16 +173,15 @@ fn report(matches: &ArgMatches) -> Shown {
 }
 
 /// What a command that serves adds to what it serves.
-fn serve(mut draft: Draft, matches: &ArgMatches) -> Result<Request, Refusal> {
+fn serve(mut draft: Draft, matches: &ArgMatches) -> Result<Box<Setup>, Refusal> {
     apply(RUNTIME, matches, &mut draft.options)?;
     apply(REPORT, matches, &mut draft.reporting)?;
-    let mut timeouts = Timeouts::default();
-    apply(&[DRAIN], matches, &mut timeouts)?;
-    draft.drain = text(matches, DRAIN.flag).map(|_| timeouts.drain);
+    let mut proxy = ProxyOptions::default();
+    apply(&[DRAIN], matches, &mut proxy)?;
+    draft.drain = text(matches, DRAIN.flag).map(|_| proxy.timeouts.drain);
     draft.quiet = matches.get_flag("quiet");
     draft.verbose = matches.get_flag("verbose");
-    let setup = draft.finish().map_err(Failure::Start)?;
-    Ok(Request::Serve(Box::new(setup)))
+    Ok(Box::new(draft.finish().map_err(Failure::Start)?))
 }
 
 fn echo(matches: &ArgMatches) -> Result<Draft, Refusal> {
@@ -217,36 +192,15 @@ fn echo(matches: &ArgMatches) -> Result<Draft, Refusal> {
 
 fn proxy(matches: &ArgMatches) -> Result<Draft, Refusal> {
     let mut proxy = ProxyOptions { upstreams: list(matches, "upstream")?, ..ProxyOptions::default() };
-    apply(PROXY, matches, &mut proxy)?;
-    apply(TIMEOUTS, matches, &mut proxy.timeouts)?;
+    let backups: Vec<UpstreamOptions> = list(matches, "backup")?;
+    proxy.upstreams.extend(backups.into_iter().map(|backup| UpstreamOptions { backup: true, ..backup }));
+    PARTS.iter().try_for_each(|part| apply(part.settings, matches, &mut proxy))?;
+    let wrong = |fault: Fault| Refusal::Usage(format!("--{}: {}", fault.flag(), fault.why));
+    proxy.check().map_err(wrong)?;
     one_service(Kind::Proxy(proxy), matches)
 }
 
 fn one_service(kind: Kind, matches: &ArgMatches) -> Result<Draft, Refusal> {
     let service = Spec { name: kind.name().into(), listen: list(matches, "listen")?, kind };
     Ok(Draft::new(Reporting::new(Some(Format::Text)), vec![service]))
-}
-
-/// Sets what was typed, and leaves the rest as it is.
-fn apply<T>(settings: &[Setting<T>], matches: &ArgMatches, into: &mut T) -> Result<(), Refusal> {
-    for Setting { flag, takes, set, .. } in settings {
-        let typed = match takes {
-            Takes::Nothing => matches.get_flag(flag).then_some("true"),
-            _ => text(matches, flag),
-        };
-        typed
-            .map_or(Ok(()), |typed| set(into, typed))
-            .map_err(|why| Refusal::Usage(format!("--{flag}: {why}")))?;
-    }
-    Ok(())
-}
-
-fn text<'a>(matches: &'a ArgMatches, flag: &str) -> Option<&'a str> {
-    matches.get_one::<String>(flag).map(String::as_str)
-}
-
-fn list<T: std::str::FromStr<Err = String>>(matches: &ArgMatches, flag: &str) -> Result<Vec<T>, Refusal> {
-    let typed = matches.get_many::<String>(flag).into_iter().flatten();
-    let parsed = typed.map(|typed| typed.parse().map_err(|why| Refusal::Usage(format!("--{flag}: {why}"))));
-    parsed.collect()
 }

@@ -7,6 +7,7 @@ pub mod args;
 pub mod check;
 pub mod draft;
 pub mod file;
+pub mod flags;
 pub mod pages;
 pub mod settings;
 pub mod show;
@@ -15,12 +16,13 @@ pub mod write;
 
 pub use usage::in_one_line;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use args::Request;
 use usage::Refusal;
 
 use crate::{
+    config::LogFormat,
     control::{
         Log, Setup,
         output::{print_text, say},
@@ -39,6 +41,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Refusal> {
     match request {
         Request::Selftest(args) => return Ok(selftest::main(&args)),
         Request::Serve(setup) => serve(&setup),
+        Request::Run(setup, path) => serve(&setup).map_err(|refusal| located(refusal, &path)),
         Request::Check(path) => print("the summary", &check::check(&path)?),
         Request::Config(None) => print("the configuration", &write::defaults()),
         Request::Config(Some(path)) => print("the configuration", &write::effective(&file::setup(&path)?)),
@@ -52,6 +55,19 @@ fn carry_out(request: Request) -> Result<ExitCode, Refusal> {
 fn serve(setup: &Setup) -> Result<(), Refusal> {
     limits::raise_descriptors();
     run::serve(setup).map_err(|failure| Refusal::Failed(failure, setup.plan.log()))
+}
+
+/// What could not be started for people who read its file, at the place in it.
+fn located(refusal: Refusal, path: &Path) -> Refusal {
+    match refusal {
+        Refusal::Failed(Failure::Start(why), log) if log.format == LogFormat::Text => {
+            match file::located(path, &why) {
+                Some(lines) => Refusal::File(lines),
+                None => Refusal::Failed(Failure::Start(why), log),
+            }
+        }
+        other => other,
+    }
 }
 
 fn print(what: &str, text: &str) -> Result<(), Refusal> {

@@ -38,6 +38,8 @@ fn section(command: &Command) -> String {
     let synopsis = roff(|page| man.render_synopsis_section(page));
     let options = roff(|page| man.render_options_section(page));
     let parts = (synopsis + &options).replace(".SH SYNOPSIS\n", ".PP\n").replace(".SH OPTIONS\n", "");
+    // The headings of its flags stand below its own.
+    let parts = parts.replace(".SH ", ".SS ");
     format!(".SH \"{}\"\n{about}.\n{parts}", name.to_uppercase())
 }
 

@@ -4,7 +4,10 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::args;
+use super::{
+    args,
+    settings::{echo::ECHO, proxy::PARTS},
+};
 use crate::control::{Log, run::Failure};
 
 /// Why a request is not carried out to its end.
@@ -55,8 +58,39 @@ fn what_is_wrong(error: &clap::Error) -> String {
             let why = error.source().map_or_else(|| format!("'{value}' will not do"), ToString::to_string);
             format!("{flag}: {why}")
         }
+        ErrorKind::UnknownArgument => elsewhere(flag).unwrap_or_else(|| in_one_line(error)),
         _ => in_one_line(error),
     }
+}
+
+/// What to do with a flag that only other commands have.
+fn elsewhere(typed: &str) -> Option<String> {
+    let flag = typed.strip_prefix("--")?;
+    let has = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
+    let command = args::command();
+    let owners: Vec<_> = command.get_subcommands().filter(has).map(clap::Command::get_name).collect();
+    if owners.is_empty() {
+        return None;
+    }
+    let keys = keys_of(flag);
+    let file = match keys.is_empty() {
+        true => String::new(),
+        false => format!("; a file has it as {} of a [[service]]", keys.join(" or ")),
+    };
+    Some(format!("unexpected argument '{typed}': it is a flag of {}{file}", owners.join(" and ")))
+}
+
+/// What a `[[service]]` has instead of a flag.
+fn keys_of(flag: &str) -> Vec<String> {
+    let echo = ECHO.iter().filter(|setting| setting.flag == flag).map(|setting| setting.key.to_owned());
+    let proxy = PARTS.iter().flat_map(|part| {
+        let settings = part.settings.iter().filter(move |setting| setting.flag == flag);
+        settings.map(move |setting| {
+            part.table.map_or(setting.key.into(), |table| format!("{table}.{}", setting.key))
+        })
+    });
+    let lists = ["listen", "upstream"].into_iter().filter(|list| *list == flag).map(str::to_owned);
+    echo.chain(proxy).chain(lists).collect()
 }
 
 fn named(error: &clap::Error, kind: ContextKind) -> String {

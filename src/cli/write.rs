@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 
 use super::settings::{
     Setting, Takes,
+    echo::ECHO,
+    proxy::PARTS,
     report::{REPORT, Reporting},
     runtime::RUNTIME,
-    service::{ECHO, PROXY, TIMEOUTS},
 };
 use crate::{
-    config::{Address, Options, ProxyOptions, Timeouts, UpstreamOptions},
+    config::{Options, Place, ProxyOptions, RouteOptions, UpstreamOptions},
     control::{Setup, run::Plan},
     service::{EchoOptions, Kind, Spec},
 };
@@ -40,12 +41,28 @@ pub fn defaults() -> String {
     out.line("kind = \"proxy\"");
     out.help("HOST:PORT, [V6]:PORT, :PORT or unix:PATH");
     out.line("listen = [\"127.0.0.1:7000\"]");
-    out.help("Where to forward to, each with a weight from 1 to 256; \"HOST:PORT\" and \"HOST:PORT=2\" will do too");
+    out.help(
+        "Where to forward to, each with a weight from 1 to 256, and perhaps backup = true (used only while no \
+         other is usable); \"HOST:PORT\" and \"HOST:PORT=2\" will do too. Instead of address there may be dns \
+         (\"HOST:PORT\": each address of a name, asked for again by its TTL) or srv (a name: its records)",
+    );
     out.line("upstream = [\n  { address = \"127.0.0.1:5432\", weight = 1 },\n]");
-    out.settings(PROXY, &ProxyOptions::default());
-    out.line("\n# Its timeouts.");
-    out.line("[service.timeout]");
-    out.settings(TIMEOUTS, &Timeouts::default());
+    for part in PARTS {
+        if let Some(table) = part.table {
+            out.line(&format!("\n# {}.\n[service.{table}]", part.heading));
+        }
+        out.settings(part.settings, &ProxyOptions::default());
+    }
+    out.line("");
+    out.help(
+        "Other upstreams for some TLS connections, by what their ClientHello asks for; it goes on to the \
+         upstream as it is. The first route that matches is taken; without sni or alpn it takes any. What matches \
+         none, or is no TLS, goes to the service's upstream",
+    );
+    out.line(
+        "#[[service.route]]\n#sni = [\"db.example.com\", \"*.db.example.com\"]\n#alpn = [\"postgresql\"]",
+    );
+    out.line("#upstream = [{ address = \"127.0.0.1:5433\" }]");
     out.line("\n# Another service, as an example of an echo.");
     out.line("#[[service]]\n#name = \"echo\"\n#kind = \"echo\"\n#listen = [\"127.0.0.1:7001\"]");
     out.settings(ECHO, &EchoOptions::default());
@@ -83,21 +100,41 @@ struct Toml {
 
 impl Toml {
     fn service(&mut self, Spec { name, listen, kind }: &Spec) {
-        let addresses: Vec<_> = listen.iter().map(|address| quoted(&address.to_string())).collect();
         self.line("\n[[service]]");
         self.line(&format!("name = {}", quoted(name)));
         self.line(&format!("kind = {}", quoted(kind.name())));
-        self.line(&format!("listen = [{}]", addresses.join(", ")));
+        self.line(&format!("listen = {}", array(listen)));
         match kind {
             Kind::Echo(echo) => self.settings(ECHO, echo),
             Kind::Proxy(proxy) => {
-                let upstreams: String = proxy.upstreams.iter().map(upstream).collect();
-                self.line(&format!("upstream = [\n{upstreams}]"));
-                self.settings(PROXY, proxy);
-                self.line("\n[service.timeout]");
-                self.settings(TIMEOUTS, &proxy.timeouts);
+                if !proxy.upstreams.is_empty() {
+                    self.upstreams(&proxy.upstreams);
+                }
+                for part in PARTS {
+                    if let Some(table) = part.table {
+                        self.line(&format!("\n[service.{table}]"));
+                    }
+                    self.settings(part.settings, proxy);
+                }
+                proxy.routes.iter().for_each(|route| self.route(route));
             }
         }
+    }
+
+    fn route(&mut self, RouteOptions { sni, alpn, upstreams }: &RouteOptions) {
+        self.line("\n[[service.route]]");
+        if !sni.is_empty() {
+            self.line(&format!("sni = {}", array(sni)));
+        }
+        if !alpn.is_empty() {
+            self.line(&format!("alpn = {}", array(alpn)));
+        }
+        self.upstreams(upstreams);
+    }
+
+    fn upstreams(&mut self, upstreams: &[UpstreamOptions]) {
+        let upstreams: String = upstreams.iter().map(upstream).collect();
+        self.line(&format!("upstream = [\n{upstreams}]"));
     }
 
     fn settings<T>(&mut self, settings: &[Setting<T>], values: &T) {
@@ -131,8 +168,14 @@ impl Toml {
     }
 }
 
-fn upstream(UpstreamOptions { address, weight }: &UpstreamOptions) -> String {
-    format!("  {{ address = {}, weight = {weight} }},\n", quoted(&Address::to_string(address)))
+fn upstream(UpstreamOptions { place, weight, backup }: &UpstreamOptions) -> String {
+    let (key, name) = match place {
+        Place::Address(address) => ("address", address.to_string()),
+        Place::Dns { host, port } => ("dns", format!("{host}:{port}")),
+        Place::Srv(name) => ("srv", name.clone()),
+    };
+    let backup = if *backup { ", backup = true" } else { "" };
+    format!("  {{ {key} = {}, weight = {weight}{backup} }},\n", quoted(&name))
 }
 
 /// A value as TOML: bare where it is true, false, or a number of a setting that takes one.
@@ -140,13 +183,22 @@ fn literal(takes: Takes, text: &str) -> String {
     let is_bare = match takes {
         Takes::Nothing => true,
         Takes::Number(_) => text.parse::<i64>().is_ok_and(|number| number.to_string() == text),
-        Takes::Octal(_) | Takes::Text(_) | Takes::Path(_) => false,
+        Takes::List(_) if text != "none" => return array(&text.split(',').collect::<Vec<_>>()),
+        Takes::Octal(_) | Takes::Text(_) | Takes::Path(_) | Takes::List(_) => false,
     };
     if is_bare { text.to_owned() } else { quoted(text) }
 }
 
-/// A basic string of TOML.
+fn array<T: ToString>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(|item| quoted(&item.to_string())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A string of TOML: a literal one where a basic one would need a backslash before each backslash.
 fn quoted(text: &str) -> String {
+    if text.contains('\\') && !text.contains(|c: char| c == '\'' || c.is_control()) {
+        return format!("'{text}'");
+    }
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -3,20 +3,39 @@
 //! Nothing here touches the system, but for names of hosts, which are resolved when they are bound; every
 //! module above may read it.
 
+pub mod access;
 pub mod address;
+pub mod escape;
+pub mod fault;
+pub mod health;
+mod hostname;
+pub mod limits;
 pub mod listened;
 pub mod log;
 pub mod modes;
 pub mod proxy;
+pub mod proxy_protocol;
+pub mod routes;
 pub mod units;
+pub mod upstream;
 
+pub use access::{Access, Cidr};
 pub use address::Address;
+pub use fault::Fault;
+pub use health::HealthOptions;
+pub use limits::{Limits, Rate};
 pub use listened::Listened;
 pub use log::LogTarget;
-pub use modes::{AcceptMode, Balance, Deal, Forward, LogFormat, Measure, PollMode, Trigger};
-pub use proxy::{ProxyOptions, Timeouts, UpstreamOptions};
+pub use modes::{
+    AcceptMode, Balance, Deal, Forward, LogFormat, Measure, OnDown, OnFdLimit, PollMode, ProxyVersion,
+    Trigger,
+};
+pub use proxy::{ProxyOptions, Timeouts};
+pub use proxy_protocol::ProxyProtocol;
+pub use routes::{RouteOptions, SniPattern};
+pub use upstream::{Place, UpstreamOptions};
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// An address to listen on, and how a TCP client that has vanished is noticed there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +85,12 @@ pub struct Options {
     pub nodelay: bool,
     /// Permission bits of a unix listener's path.
     pub unix_mode: u32,
+    /// The most sessions of the process, whatever they are for.
+    pub max_connections: Option<u64>,
+    /// What happens to connections for which there is no descriptor.
+    pub on_fd_limit: OnFdLimit,
+    /// The DNS server to ask; `None` is those of the system.
+    pub resolver: Option<SocketAddr>,
     /// How long sessions may go on after a stop was asked for.
     pub drain: Duration,
     /// How much is recorded.
@@ -91,6 +116,9 @@ impl Default for Options {
             backlog: 4096,
             nodelay: true,
             unix_mode: 0o660,
+            max_connections: None,
+            on_fd_limit: OnFdLimit::Wait,
+            resolver: None,
             drain: Duration::from_secs(10),
             measure: Measure::Full,
             timestamps: false,
@@ -133,6 +161,7 @@ impl Options {
             (self.accept_budget == Some(0), "accept-budget"),
             (self.budget == 0, "budget"),
             (self.backlog <= 0, "backlog"),
+            (self.max_connections == Some(0), "max-connections"),
         ] {
             if below_one {
                 return Err(format!("{what} must be 1 or more: with less, nothing would get through"));

@@ -105,6 +105,8 @@ named! {
         P2c = "p2c",
         /// At random, by weight.
         Random = "random",
+        /// Always the same one for the same source address, while members stay the same.
+        Maglev = "maglev",
     }
 }
 
@@ -117,6 +119,36 @@ named! {
         Copy = "copy",
         /// Through a pipe, inside the kernel, where there is enough to make that worth it.
         Splice = "splice",
+    }
+}
+
+named! {
+    /// What becomes of a member's sessions when checks find it down (`--health-on-down`).
+    OnDown: "what to do with sessions" {
+        /// They go on.
+        Keep = "keep",
+        /// They are reset.
+        Close = "close",
+    }
+}
+
+named! {
+    /// A version of the PROXY protocol (`--proxy-protocol-send`, `--health-proxy`).
+    ProxyVersion: "a version of the PROXY protocol" {
+        /// A line of text.
+        V1 = "v1",
+        /// Binary, with TLVs.
+        V2 = "v2",
+    }
+}
+
+named! {
+    /// What happens when there is no descriptor left for a connection (`--on-fd-limit`).
+    OnFdLimit: "what to do at the descriptor limit" {
+        /// It waits in the accept queue.
+        Wait = "wait",
+        /// It is accepted with a descriptor that was kept for this, and reset.
+        Shed = "shed",
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod intervals;
 pub mod journal;
+pub mod keeper;
 pub mod log;
 pub mod notify;
 pub mod output;

@@ -11,6 +11,7 @@ use super::{
     Log, Running, Server, Setup,
     intervals::{self, IntervalLog},
     journal::Journal,
+    keeper::{Keeper, View},
     notify::Notifier,
     output::{Output, say},
     printer::Printer,
@@ -31,7 +32,7 @@ use crate::{
         epoll::{Epoll, Events, Interest},
         signals::{Signal, Signals},
     },
-    upstream::Pool,
+    upstream::loads::Loads,
 };
 
 /// How long sessions may go on when `--duration` is over and no `--drain` was given.
@@ -123,10 +124,23 @@ pub fn serve(setup: &Setup) -> Result<(), Failure> {
     let intervals = plan.hlog.as_ref();
     let intervals = intervals.map(|path| IntervalLog::start(path, workers, started, started_ns, plan.log()));
     let intervals = intervals.transpose().map_err(refuse)?;
-    let running = start(server, &site, workers, ledger).map_err(Failure::Start)?;
+    let loads = site.loads(workers);
+    let running = start(server, &site, workers, &loads, ledger).map_err(Failure::Start)?;
+    let kept = Some(site.kept()).filter(|kept| !kept.is_empty());
+    let keeper = kept.map(|kept| Keeper::start(kept, options, running.mailboxes(), loads, plan.log()));
+    let keeper = keeper.transpose().map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
-    let mut main =
-        Main { about, epoll, signals, printer, journal, intervals, is_stopping: false, failed: false };
+    let mut main = Main {
+        about,
+        keeper,
+        epoll,
+        signals,
+        printer,
+        journal,
+        intervals,
+        is_stopping: false,
+        failed: false,
+    };
     main.announce();
     systemd.ready();
     main.live(running)
@@ -137,14 +151,15 @@ fn start(
     server: Server,
     site: &Site,
     workers: usize,
+    loads: &Loads,
     ledger: Option<Sender<Entry>>,
 ) -> Result<Running, String> {
     if let Some(make) = site.lone_echo() {
         return server.start(make);
     }
-    match site.lone_proxy(workers, ledger.clone()) {
+    match site.lone_proxy(workers, loads, ledger.clone()) {
         Some(make) => server.start(make),
-        None => server.start(site.several(workers, ledger)),
+        None => server.start(site.several(workers, loads, ledger)),
     }
 }
 
@@ -163,6 +178,8 @@ struct About<'a> {
 
 struct Main<'a> {
     about: About<'a>,
+    /// Looks after members, where some have to be looked after.
+    keeper: Option<Keeper>,
     epoll: Epoll,
     signals: Signals,
     printer: Printer,
@@ -177,7 +194,7 @@ impl Main<'_> {
         let About { plan, options, site, notes, cores, workers, served, .. } = &self.about;
         notes.iter().for_each(|note| self.note(note));
         for (index, served) in served.iter().enumerate() {
-            let (spec, pool) = site.describe(index);
+            let spec = site.describe(index);
             say(&format!(
                 "ready: {} on {} · {workers} workers · accept={} trigger={} poll={}{}",
                 spec.kind.name(),
@@ -185,7 +202,7 @@ impl Main<'_> {
                 served.accept,
                 options.trigger,
                 options.poll,
-                details(spec, pool),
+                details(spec),
             ));
         }
         for (index, served) in served.iter().enumerate() {
@@ -211,7 +228,8 @@ impl Main<'_> {
         if let Some(Err(message)) = self.intervals.take().map(|log| log.finish(&stopped.workers)) {
             self.about.plan.log().error(&message);
         }
-        let report = self.about.report(&stopped.workers, stopped.acceptor.as_ref());
+        let report = self.report(&stopped.workers, stopped.acceptor.as_ref());
+        self.failed |= self.keeper.take().is_some_and(|keeper| !keeper.stop());
         self.print_last(report).map_err(Failure::Run)?;
         match self.failed || stopped.panicked > 0 {
             true => Err(Failure::Run(format!(
@@ -294,7 +312,13 @@ impl Main<'_> {
 
     fn report_now(&mut self, running: &mut Running) {
         let (workers, acceptor) = running.snapshot();
-        self.printer.interim(self.about.report(&workers, acceptor.as_ref()));
+        let report = self.report(&workers, acceptor.as_ref());
+        self.printer.interim(report);
+    }
+
+    fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
+        let view = |service| self.keeper.as_ref().and_then(|keeper| keeper.view(service));
+        self.about.report(view, workers, acceptor)
     }
 
     fn print_last(&mut self, report: Report) -> Result<(), String> {
@@ -331,7 +355,7 @@ impl Main<'_> {
 impl About<'_> {
     /// A ready line, for programs.
     fn ready(&self, index: usize, served: &Served) -> Value {
-        let (spec, _) = self.site.describe(index);
+        let spec = self.site.describe(index);
         json!({
             "service": spec.name,
             "kind": spec.kind.name(),
@@ -343,7 +367,12 @@ impl About<'_> {
         })
     }
 
-    fn report(&self, workers: &[WorkerSnapshot], acceptor: Option<&AcceptorSnapshot>) -> Report {
+    fn report(
+        &self,
+        view: impl Fn(usize) -> Option<View>,
+        workers: &[WorkerSnapshot],
+        acceptor: Option<&AcceptorSnapshot>,
+    ) -> Report {
         let duration = Duration::from_nanos(clock::now_ns() - self.started_ns);
         let silent = (0..self.workers).filter(|worker| workers.iter().all(|known| known.worker != *worker));
         let missing = silent
@@ -352,7 +381,7 @@ impl About<'_> {
             cores: self.cores.clone(),
             workers: self.workers,
             services: self.site.services(&self.served),
-            upstreams: self.site.upstreams(),
+            upstreams: self.site.upstreams(view),
             notes: self.notes.iter().cloned().chain(missing).collect(),
             ..RunInfo::new(self.started, duration, self.options)
         };
@@ -382,10 +411,10 @@ impl Beat {
 }
 
 /// What a ready line says at its end: a name that was given, how bytes cross, and where to.
-fn details(spec: &Spec, pool: Option<&Pool>) -> String {
+fn details(spec: &Spec) -> String {
     let name = if spec.name == spec.kind.name() { String::new() } else { format!(" · {}", spec.name) };
-    let (Kind::Proxy(proxy), Some(pool)) = (&spec.kind, pool) else { return name };
-    let upstreams: Vec<&str> = pool.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let Kind::Proxy(proxy) = &spec.kind else { return name };
+    let upstreams: Vec<String> = proxy.members().map(|upstream| upstream.place.to_string()).collect();
     format!(" · forward={}{name} · to {}", proxy.forward, upstreams.join(", "))
 }
 

@@ -1,6 +1,7 @@
 //! A server: bound, then running, then stopped.
 
 use std::{
+    any::Any,
     sync::{Arc, mpsc},
     thread::sleep,
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use crate::{
         dealt::{Acceptor, Order},
     },
     config::{AcceptMode, Address, Listen, Options},
+    limit::Slots,
     measure::{AcceptorSnapshot, WorkerSnapshot},
     runtime::{
         board::Board,
@@ -99,16 +101,18 @@ impl Server {
         })?;
         // From here on a failure drops it, and so undoes what has been done.
         let mut running = Running { workers: Vec::new(), acceptor: None, ended: Arc::new(ended), served };
+        let mailboxes = intakes.iter().map(|_| mailbox()).collect::<Result<Vec<_>, _>>().map_err(refused)?;
+        let (senders, mailboxes): (Vec<Sender<Message>>, Vec<_>) = mailboxes.into_iter().unzip();
+        let neighbours: Arc<[_]> = senders.iter().cloned().collect();
+        let slots = self.options.max_connections.map(|limit| Arc::new(Slots::new(limit)));
         // Registered here, one after the other: the order decides whom an exclusive listener prefers.
         let mut parts = Vec::new();
-        let mut senders = Vec::new();
-        for (worker, intakes) in intakes.into_iter().enumerate() {
-            let (sender, mailbox) = mailbox().map_err(refused)?;
+        for (worker, (intakes, mailbox)) in intakes.into_iter().zip(mailboxes).enumerate() {
             let (epoll, intakes) = register(intakes, &mailbox).map_err(refused)?;
             let core = self.topology.core_of(worker);
             let listeners = served_len;
-            parts.push(Parts { worker, core, epoll, intakes, listeners, mailbox, board: board.clone() });
-            senders.push(sender);
+            let (board, mailboxes, slots) = (board.clone(), Arc::clone(&neighbours), slots.clone());
+            parts.push(Parts { worker, core, epoll, intakes, listeners, mailbox, mailboxes, board, slots });
         }
         for (parts, sender) in parts.into_iter().zip(&senders) {
             let (make, options) = (make.clone(), self.options.clone());
@@ -222,6 +226,17 @@ impl Running {
         // A mailbox that is full is that of a worker that would not answer in time.
         let ask = |worker: &Handle<_, _>| worker.sender.send(Message::Snapshot(reply.clone())).is_ok();
         self.workers.iter().filter(|worker| !worker.thread.has_ended() && ask(worker)).count()
+    }
+
+    /// Sends news to the service of every worker, and says how many have it: one whose mailbox is full doesn't.
+    pub fn tell(&self, news: &Arc<dyn Any + Send + Sync>) -> usize {
+        let tell = |worker: &&Handle<_, _>| worker.sender.send(Message::News(Arc::clone(news))).is_ok();
+        self.workers.iter().filter(tell).count()
+    }
+
+    /// The workers' mailboxes, for whoever has news from now and then.
+    pub fn mailboxes(&self) -> Vec<Sender<Message>> {
+        self.workers.iter().map(|worker| worker.sender.clone()).collect()
     }
 
     /// Tells everybody to stop; what has not ended after `drain` is cut off. May be said again, with less time.

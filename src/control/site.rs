@@ -4,9 +4,11 @@
 
 use std::{net::UdpSocket, sync::Arc};
 
+use super::keeper::{Keeper, Kept, View};
 use crate::{
     accept::Served,
     config::{Listen, Options, ProxyOptions, Timeouts},
+    limit::Limits,
     measure::{
         ledger::{Entry, Names},
         report::{ListenerInfo, ServiceInfo, UpstreamInfo},
@@ -14,7 +16,7 @@ use crate::{
     runtime::mailbox::Sender,
     service::{
         Echo, EchoOptions, Kind, Proxy, Spec,
-        proxy::Route,
+        proxy::{Route, preread::Routes},
         several::{One, Several},
     },
     sys::{
@@ -22,7 +24,7 @@ use crate::{
         socket::{ConnectOptions, Liveness},
     },
     upstream::{
-        Pool, Target,
+        Member, Roster, Standing, Target,
         loads::Loads,
         loops::{self, Node},
     },
@@ -38,11 +40,20 @@ pub struct Site {
 #[derive(Clone, Debug)]
 struct Service {
     spec: Spec,
-    work: Work,
+    /// Of one that forwards: where that leads at the start.
+    way: Option<Way>,
+}
+
+#[derive(Clone, Debug)]
+struct Way {
+    roster: Arc<Roster>,
+    /// The number of its first slot, among those of all services.
+    first_upstream: usize,
+    connect: ConnectOptions,
 }
 
 /// What a worker needs to make its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Work {
     Echo(EchoOptions),
     Proxy(Arc<Route>),
@@ -52,29 +63,21 @@ impl Site {
     /// Resolves the upstreams' names. Nothing is bound or connected.
     ///
     /// # Errors
-    /// A sentence, where a name doesn't resolve or the services lead in a circle.
+    /// A sentence, where a name doesn't resolve, the services lead in a circle, or this build lacks what one needs.
     pub fn resolve(specs: &[Spec], options: &Options) -> Result<Self, String> {
-        let of = |spec: &Spec| match &spec.kind {
-            Kind::Echo(_) => 0,
-            Kind::Proxy(proxy) => proxy.upstreams.len(),
-        };
-        let upstreams = specs.iter().map(of).sum();
         let mut first_upstream = 0;
         let mut services = Vec::with_capacity(specs.len());
-        for (service, spec) in specs.iter().enumerate() {
-            let work = match &spec.kind {
-                Kind::Echo(echo) => Work::Echo(echo.clone()),
-                Kind::Proxy(proxy) => Work::Proxy(Arc::new(Route {
-                    service,
-                    pool: resolve(proxy)?,
-                    first_upstream,
-                    upstreams,
-                    options: proxy.clone(),
-                    connect: connect_options(spec, options),
-                })),
+        for spec in specs {
+            let way = match &spec.kind {
+                Kind::Echo(_) => None,
+                Kind::Proxy(proxy) => {
+                    Keeper::refuse(proxy)?;
+                    let roster = Arc::new(resolve(proxy)?);
+                    Some(Way { roster, first_upstream, connect: connect_options(proxy, options) })
+                }
             };
-            first_upstream += of(spec);
-            services.push(Service { spec: spec.clone(), work });
+            first_upstream += way.as_ref().map_or(0, |way| way.roster.members.len());
+            services.push(Service { spec: spec.clone(), way });
         }
         let listeners = specs.iter().enumerate();
         let by_listener = listeners.flat_map(|(service, spec)| vec![service; spec.listen.len()]).collect();
@@ -113,10 +116,9 @@ impl Site {
         self.services.iter().flat_map(Service::listens).collect()
     }
 
-    /// The service of a listener: its name, its kind, and where it leads.
-    pub fn describe(&self, listener: usize) -> (&Spec, Option<&Pool>) {
-        let Service { spec, work } = &self.services[self.by_listener[listener]];
-        (spec, work.route().map(|route| &route.pool))
+    /// The service of a listener.
+    pub fn describe(&self, listener: usize) -> &Spec {
+        &self.services[self.by_listener[listener]].spec
     }
 
     /// What reports say of the services.
@@ -125,23 +127,45 @@ impl Site {
         self.services.iter().enumerate().map(info).collect()
     }
 
-    /// What reports say of the upstreams.
-    pub fn upstreams(&self) -> Vec<UpstreamInfo> {
-        self.services.iter().flat_map(Service::upstreams).collect()
+    /// What reports say of the upstreams: as the keeper knows them, else as they were at the start.
+    pub fn upstreams(&self, view: impl Fn(usize) -> Option<View>) -> Vec<UpstreamInfo> {
+        let of = |(index, service): (usize, &Service)| service.upstreams(view(index).as_ref());
+        self.services.iter().enumerate().flat_map(of).collect()
     }
 
     /// What the ledger calls services, listeners and upstreams.
     pub fn names(&self, served: &[Served]) -> Names {
+        // Whoever has the slot of a name is called by its address, which each session knows.
+        let name =
+            |it: &Member| if it.standing == Standing::Vacant { String::new() } else { it.name.to_string() };
         Names {
             services: self.services.iter().map(|service| service.spec.name.clone()).collect(),
             listeners: served.iter().map(|served| served.address.to_string()).collect(),
-            upstreams: self.upstreams().into_iter().map(|upstream| upstream.address).collect(),
+            upstreams: self.members().map(name).collect(),
         }
+    }
+
+    /// A table of how many sessions each upstream has.
+    pub fn loads(&self, workers: usize) -> Loads {
+        Loads::new(workers, self.members().count())
+    }
+
+    /// Who has each slot at the start.
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.services.iter().filter_map(|service| service.way.as_ref()).flat_map(|way| &way.roster.members)
+    }
+
+    /// The services whose members somebody has to look after.
+    pub fn kept(&self) -> Vec<Kept> {
+        let kept = |(index, service): (usize, &Service)| service.kept(index);
+        self.services.iter().enumerate().filter_map(kept).collect()
     }
 
     /// What one worker does, where all it does is echo.
     pub fn lone_echo(&self) -> Option<impl Fn(usize) -> Echo + Send + Clone + 'static> {
-        let [Service { work: Work::Echo(echo), .. }] = &self.services[..] else { return None };
+        let [Service { spec: Spec { kind: Kind::Echo(echo), .. }, .. }] = &self.services[..] else {
+            return None;
+        };
         let echo = echo.clone();
         Some(move |worker| make_echo(&echo, worker))
     }
@@ -150,10 +174,12 @@ impl Site {
     pub fn lone_proxy(
         &self,
         workers: usize,
+        loads: &Loads,
         ledger: Option<Sender<Entry>>,
     ) -> Option<impl Fn(usize) -> Proxy + Send + Clone + 'static> {
-        let [Service { work: Work::Proxy(route), .. }] = &self.services[..] else { return None };
-        let (route, loads) = (Arc::clone(route), Loads::new(workers, route.upstreams));
+        let works = self.works(workers);
+        let [Work::Proxy(route)] = &works[..] else { return None };
+        let (route, loads) = (Arc::clone(route), loads.clone());
         Some(move |worker| Proxy::new(Arc::clone(&route), worker, loads.clone(), ledger.clone()))
     }
 
@@ -161,11 +187,11 @@ impl Site {
     pub fn several(
         &self,
         workers: usize,
+        loads: &Loads,
         ledger: Option<Sender<Entry>>,
     ) -> impl Fn(usize) -> Several + Send + Clone + 'static {
-        let works: Vec<Work> = self.services.iter().map(|service| service.work.clone()).collect();
+        let (works, loads) = (self.works(workers), loads.clone());
         let by_listener = Arc::clone(&self.by_listener);
-        let loads = Loads::new(workers, self.upstreams().len());
         move |worker| {
             let make = |work: &Work| match work {
                 Work::Echo(echo) => One::Echo(make_echo(echo, worker)),
@@ -175,6 +201,35 @@ impl Site {
             };
             Several::new(works.iter().map(make).collect(), Arc::clone(&by_listener))
         }
+    }
+
+    /// What workers of this number need to make their own services.
+    fn works(&self, workers: usize) -> Vec<Work> {
+        let upstreams = self.members().count();
+        let mut works = Vec::with_capacity(self.services.len());
+        let mut first_listener = 0;
+        for (index, Service { spec, way }) in self.services.iter().enumerate() {
+            let listeners = first_listener..first_listener + spec.listen.len();
+            first_listener = listeners.end;
+            works.push(match (&spec.kind, way) {
+                (Kind::Proxy(options), Some(way)) => {
+                    let limits = Limits::new(&options.limits, listeners, way.roster.members.len(), workers);
+                    Work::Proxy(Arc::new(Route {
+                        service: index,
+                        roster: Arc::clone(&way.roster),
+                        first_upstream: way.first_upstream,
+                        upstreams,
+                        options: options.clone(),
+                        connect: way.connect,
+                        routes: Routes::new(options),
+                        limits: limits.map(Arc::new),
+                    }))
+                }
+                (Kind::Echo(echo), _) => Work::Echo(echo.clone()),
+                (Kind::Proxy(_), None) => unreachable!("a proxy leads somewhere"),
+            });
+        }
+        works
     }
 
     fn listeners_of(&self, service: usize, served: &[Served]) -> Vec<ListenerInfo> {
@@ -190,19 +245,18 @@ impl Site {
 
 impl Service {
     fn node(&self, listen: Vec<Target>) -> Node<'_> {
-        Node { service: &self.spec.name, listen, pool: self.work.route().map(|route| &route.pool) }
+        Node { service: &self.spec.name, listen, roster: self.way.as_ref().map(|way| &*way.roster) }
     }
 
     fn listens(&self) -> impl Iterator<Item = Listen> {
-        let (keepalive, user_timeout) = match &self.spec.kind {
-            Kind::Echo(_) => (None, None),
-            Kind::Proxy(proxy) => (proxy.timeouts.keepalive, proxy.timeouts.user),
-        };
+        let timeouts = self.proxy().map(|proxy| &proxy.timeouts);
+        let keepalive = timeouts.and_then(|timeouts| timeouts.keepalive);
+        let user_timeout = timeouts.and_then(|timeouts| timeouts.user);
         self.spec.listen.iter().cloned().map(move |address| Listen { address, keepalive, user_timeout })
     }
 
     fn info(&self, listeners: Vec<ListenerInfo>) -> ServiceInfo {
-        let proxy = self.work.route().map(|route| &route.options);
+        let proxy = self.proxy();
         ServiceInfo {
             name: self.spec.name.clone(),
             kind: self.spec.kind.name().into(),
@@ -212,35 +266,57 @@ impl Service {
         }
     }
 
-    fn upstreams(&self) -> impl Iterator<Item = UpstreamInfo> {
-        let upstreams = self.work.route().map(|route| &route.pool.upstreams);
-        upstreams.into_iter().flatten().map(|upstream| UpstreamInfo {
-            service: self.spec.name.clone(),
-            address: upstream.name.clone(),
-            weight: upstream.weight,
+    fn upstreams(&self, view: Option<&View>) -> Vec<UpstreamInfo> {
+        let Some(way) = &self.way else { return Vec::new() };
+        let roster = view.map_or(&way.roster, |view| &view.roster);
+        let info = |(slot, member): (usize, &Member)| {
+            let checks = view.and_then(|view| view.checks.get(slot));
+            UpstreamInfo {
+                service: self.spec.name.clone(),
+                address: member.name.to_string(),
+                weight: member.weight,
+                backup: member.backup,
+                state: member.standing.name(),
+                is_vacant: member.standing == Standing::Vacant,
+                stale: member.stale,
+                checks_passed: checks.map_or(0, |checks| checks.passed),
+                checks_failed: checks.map_or(0, |checks| checks.failed),
+            }
+        };
+        roster.members.iter().enumerate().map(info).collect()
+    }
+
+    fn kept(&self, service: usize) -> Option<Kept> {
+        let (way, options) =
+            self.way.as_ref().zip(self.proxy()).filter(|(_, options)| Keeper::is_needed(options))?;
+        Some(Kept {
+            service,
+            name: self.spec.name.clone(),
+            first_upstream: way.first_upstream,
+            options: options.clone(),
+            roster: Arc::clone(&way.roster),
+            connect: way.connect,
         })
     }
-}
 
-impl Work {
-    fn route(&self) -> Option<&Arc<Route>> {
-        match self {
-            Self::Echo(_) => None,
-            Self::Proxy(route) => Some(route),
+    fn proxy(&self) -> Option<&ProxyOptions> {
+        match &self.spec.kind {
+            Kind::Echo(_) => None,
+            Kind::Proxy(proxy) => Some(proxy),
         }
     }
 }
 
 /// The upstreams, and whether the source address can reach them.
-fn resolve(proxy: &ProxyOptions) -> Result<Pool, String> {
-    let pool = Pool::resolve(&proxy.upstreams)?;
-    let Some(source) = proxy.source else { return Ok(pool) };
+fn resolve(proxy: &ProxyOptions) -> Result<Roster, String> {
+    let roster = Roster::resolve(proxy)?;
+    let Some(source) = proxy.source else { return Ok(roster) };
     // Bound to a port of its own choosing, and given back at once.
     UdpSocket::bind((source, 0)).map_err(|error| {
         let why = sys::reason(&error);
         format!("cannot connect from {source}: {why}; name an address of this machine as the source")
     })?;
-    let targets = pool.upstreams.iter().flat_map(|upstream| &upstream.targets);
+    let targets = roster.members.iter().flat_map(|member| &member.targets);
     for target in targets {
         if let Target::Tcp(address) = target
             && address.is_ipv4() != source.is_ipv4()
@@ -251,18 +327,13 @@ fn resolve(proxy: &ProxyOptions) -> Result<Pool, String> {
             ));
         }
     }
-    Ok(pool)
+    Ok(roster)
 }
 
-fn connect_options(spec: &Spec, options: &Options) -> ConnectOptions {
-    let (source, liveness) = match &spec.kind {
-        Kind::Echo(_) => (None, Liveness::default()),
-        Kind::Proxy(proxy) => {
-            let Timeouts { keepalive, user, .. } = proxy.timeouts;
-            (proxy.source, Liveness { keepalive, user_timeout: user })
-        }
-    };
-    ConnectOptions { nodelay: options.nodelay, source, liveness }
+fn connect_options(proxy: &ProxyOptions, options: &Options) -> ConnectOptions {
+    let Timeouts { keepalive, user, .. } = proxy.timeouts;
+    let liveness = Liveness { keepalive, user_timeout: user };
+    ConnectOptions { nodelay: options.nodelay, source: proxy.source, liveness }
 }
 
 fn make_echo(echo: &EchoOptions, worker: usize) -> Echo {

@@ -81,6 +81,18 @@ counters! {
         bytes_undelivered: u64,
         /// Sessions that were cut because the drain time was over.
         drain_cut: u64,
+        /// Connections that were refused at a limit, or waited for a slot in vain.
+        refused_limit: u64,
+        /// Connections that the access lists don't admit.
+        refused_access: u64,
+        /// Connections without the PROXY header that is due, or without a route.
+        refused_header: u64,
+        /// Sessions that wait for a slot now.
+        queued: u64,
+        /// The most that waited at once.
+        queued_max: u64,
+        /// Connections that were accepted to be reset, because no descriptor was left for them.
+        shed: u64,
         /// Context switches of the worker's thread, voluntary and not (`getrusage(RUSAGE_THREAD)`).
         context_switches: u64,
         /// Context switches because the thread waited.
@@ -125,6 +137,8 @@ counters! {
         bytes_to: u64,
         /// Bytes read from it.
         bytes_from: u64,
+        /// Times that a worker left it alone because connects to it had failed.
+        ejections: u64,
         /// How the sessions ended that had chosen it last.
         ends: Ends,
     }

@@ -132,6 +132,11 @@ impl Recorder {
         self.upstream(upstream, |counts| counts.failed += 1);
     }
 
+    /// A worker leaves this upstream alone for a while.
+    pub fn ejected(&mut self, upstream: usize) {
+        self.upstream(upstream, |counts| counts.ejections += 1);
+    }
+
     /// A connection to this upstream, once established, was closed.
     pub fn disconnected(&mut self, upstream: usize) {
         self.upstream(upstream, |counts| counts.active -= 1);

@@ -52,6 +52,8 @@ pub struct AcceptorSnapshot {
     pub cut: u64,
     /// Times that accepting paused because descriptors or memory ran out.
     pub fd_limit: u64,
+    /// Connections that were accepted to be reset, because no descriptor was left for them.
+    pub shed: u64,
     /// Times that all mailboxes it might have used were full.
     pub mailbox_full: u64,
     /// Context switches of its thread, voluntary and not.

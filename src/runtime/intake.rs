@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::token::Token;
+use super::{spare::Spares, token::Token};
 use crate::{
     config::Trigger,
     sys::{
@@ -19,6 +19,9 @@ use crate::{
 /// How long accepting pauses when descriptors or memory have run out, in nanoseconds. Short enough that a
 /// client hardly notices, long enough that it costs nothing.
 pub const PAUSE_NS: u64 = 100_000_000;
+
+/// How often a spare descriptor is given up for one connection, as another thread may be faster to take it.
+const SHED_TRIES_MAX: usize = 4;
 
 /// Who else waits for this listener, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct Intake {
     share: Share,
     is_in: bool,
     since_rotation: u32,
+    /// Where connections that there is no descriptor for are reset: what is given up to accept them.
+    spares: Option<Spares>,
     /// Epoll has said that connections may wait, and no accept has said otherwise.
     pub noted: bool,
 }
@@ -69,6 +74,8 @@ pub struct Intake {
 pub enum Accepted {
     /// A connection.
     Session(Socket, Arrival),
+    /// Nothing: the connection was reset, as there is no descriptor to serve it by.
+    Shed,
     /// Nothing: the connection was gone before it was accepted.
     Gone,
     /// Nothing: the queue is empty.
@@ -81,7 +88,22 @@ impl Intake {
     /// The listener of this index, not yet in an epoll.
     pub fn new(listener: Arc<Listener>, index: usize, trigger: Trigger, share: Share) -> Self {
         let token = Token::listener(index);
-        Self { listener, index, token, trigger, share, is_in: false, since_rotation: 0, noted: false }
+        Self {
+            listener,
+            index,
+            token,
+            trigger,
+            share,
+            is_in: false,
+            since_rotation: 0,
+            spares: None,
+            noted: false,
+        }
+    }
+
+    /// From now on connections that there is no descriptor for are accepted by one of these, and reset.
+    pub fn shed_by(&mut self, spares: Spares) {
+        self.spares = Some(spares);
     }
 
     /// How it is shared.
@@ -120,6 +142,41 @@ impl Intake {
 
     /// Takes a connection.
     pub fn accept(&mut self, epoll: &Epoll) -> Accepted {
+        match (self.take(epoll), &self.spares) {
+            (Accepted::Session(socket, _), Some(spares)) if spares.is_short() => {
+                // That descriptor was another thread's spare, or has to take the place of one.
+                socket.reset();
+                spares.refill();
+                Accepted::Shed
+            }
+            (Accepted::Exhausted, Some(spares)) => {
+                let spares = spares.clone();
+                self.shed(epoll, &spares)
+            }
+            (accepted, _) => accepted,
+        }
+    }
+
+    /// Takes a connection by a spare descriptor, which others may be faster to take.
+    fn shed(&mut self, epoll: &Epoll, spares: &Spares) -> Accepted {
+        let mut accepted = Accepted::Exhausted;
+        for _ in 0..SHED_TRIES_MAX {
+            if !matches!(accepted, Accepted::Exhausted) || !spares.give_up() {
+                break;
+            }
+            accepted = match self.take(epoll) {
+                Accepted::Session(socket, _) => {
+                    socket.reset();
+                    Accepted::Shed
+                }
+                accepted => accepted,
+            };
+            spares.refill();
+        }
+        accepted
+    }
+
+    fn take(&mut self, epoll: &Epoll) -> Accepted {
         match self.listener.accept() {
             Ok((socket, peer)) => {
                 self.rotate(epoll);

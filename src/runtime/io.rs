@@ -12,13 +12,16 @@ mod ending;
 mod opening;
 mod splicing;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use opening::Connection;
 
 use super::{
     backlog::{Backlog, Chunks, PipePool, Pool},
+    desk::Desk,
     link::{Inflow, Link, NEVER_NS, Registration, Reset},
+    mailbox::Sender,
+    message::Message,
     ready::ReadyList,
     service::{End, Read, sink},
     timer::Wheel,
@@ -51,6 +54,10 @@ pub(super) struct Context {
     pub pool: Pool,
     pub pipes: PipePool,
     pub ready: ReadyList,
+    /// Sessions that others have asked to be given a turn.
+    pub woken: Vec<Token>,
+    /// Those of all workers, its own too.
+    pub mailboxes: Arc<[Sender<Message>]>,
     /// Deadlines: a token, and the deadline under which it was filed.
     pub wheel: Wheel<(Token, u64)>,
     /// Grows with everything that counts as work; a wakeup that leaves it as it was, was spurious.
@@ -123,6 +130,13 @@ impl<'a> Io<'a> {
         let sent = if half.backlog.is_none() && half.writable { self.send(side, bytes) } else { 0 };
         if sent < bytes.len() {
             self.keep(side, &bytes[sent..]);
+        }
+    }
+
+    /// Keeps bytes for a side that is yet to be connected: they go out before anything else once it is.
+    pub fn hold(&mut self, side: Side, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.keep(side, bytes);
         }
     }
 
@@ -208,6 +222,27 @@ impl<'a> Io<'a> {
     /// The session's number: no other of this worker has it.
     pub fn number(&self) -> u64 {
         self.link.token.serial().to_u64()
+    }
+
+    /// Says that the session has come on in this turn, though it has moved no byte: the deadline that may have led to the
+    /// turn has been seen to.
+    pub(crate) fn come_on(&mut self) {
+        self.cx.work += 1;
+    }
+
+    /// What another session may wake this one by.
+    pub fn token(&self) -> Token {
+        self.link.token
+    }
+
+    /// Has a session of this worker get a turn soon, if it is still there.
+    pub fn wake(&mut self, token: Token) {
+        self.desk().wake(token);
+    }
+
+    /// What can be done beside this session.
+    pub fn desk(&mut self) -> Desk<'_> {
+        Desk::new(self.cx)
     }
 
     /// Bytes that a side's peer has not acknowledged, as far as it is known that they may yet arrive; of a unix

@@ -1,6 +1,9 @@
 //! What a worker can be told, beside to stop.
 
-use std::sync::mpsc;
+use std::{
+    any::Any,
+    sync::{Arc, mpsc},
+};
 
 use super::intake::Arrival;
 use crate::{measure::WorkerSnapshot, sys::socket::Socket};
@@ -11,4 +14,6 @@ pub enum Message {
     Adopt(Socket, Arrival),
     /// Send a copy of your records.
     Snapshot(mpsc::Sender<WorkerSnapshot>),
+    /// Something for your service to know ([`super::service::Service::heed`]).
+    News(Arc<dyn Any + Send + Sync>),
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod backlog;
 pub mod board;
+pub mod desk;
 pub(crate) mod first_read;
 pub mod intake;
 pub mod io;
@@ -13,6 +14,7 @@ pub mod mailbox;
 pub mod message;
 pub(crate) mod ready;
 pub mod service;
+pub(crate) mod spare;
 pub(crate) mod table;
 pub(crate) mod timer;
 pub mod token;

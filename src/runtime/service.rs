@@ -1,6 +1,8 @@
 //! What a service is: the one trait between the loop and what is done with the bytes.
 
-use super::{intake::Arrival, io::Io, token::Side};
+use std::any::Any;
+
+use super::{desk::Desk, intake::Arrival, io::Io, token::Side};
 
 /// What one worker does with its connections. Each worker has a service of its own, so nothing in it needs
 /// a lock; `docs/service.md` tells what it may rely on.
@@ -33,10 +35,28 @@ pub trait Service {
         let _ = (session, io, end);
     }
 
+    /// Its sockets are closed by now: what it held of something scarce may be given to others.
+    fn freed(&mut self, session: &mut Self::Session, io: &mut Io<'_>) {
+        let _ = (session, io);
+    }
+
     /// The worker stops, and the session has neither bytes to read nor backlog bytes. By default it is closed.
     fn drain(&mut self, session: &mut Self::Session, io: &mut Io<'_>) -> Turn {
         let _ = (session, io);
         Turn::Close
+    }
+
+    /// News has come, between two turns: whatever those who made the service and those who send it have agreed on.
+    /// `true`: each session shall be looked at, by [`Self::reconsider`].
+    fn heed(&mut self, news: &(dyn Any + Send + Sync), desk: &mut Desk<'_>) -> bool {
+        let _ = (news, desk);
+        false
+    }
+
+    /// Whether a session may go on after the last news: anything but `Keep` ends it.
+    fn reconsider(&mut self, session: &mut Self::Session, io: &mut Io<'_>) -> Turn {
+        let _ = (session, io);
+        Turn::Keep
     }
 }
 

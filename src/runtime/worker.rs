@@ -13,10 +13,14 @@
 //! own: it shares its line on the board, its mailbox, and nothing else. It blocks in epoll_wait alone.
 
 mod accepting;
+mod mail;
 mod stopping;
+
+use std::sync::Arc;
 
 use crate::{
     config::{Options, PollMode},
+    limit::Slots,
     measure::{WorkerSnapshot, counts::Errors, recorder::Recorder},
     sys::{
         Errno, clock,
@@ -33,7 +37,7 @@ use super::{
     intake::Intake,
     io::{Context, Io, Next},
     link::{Link, NEVER_NS, Phase, Reset},
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Sender},
     message::Message,
     ready::ReadyList,
     service::{End, Service, Turn},
@@ -65,6 +69,7 @@ pub struct Worker<S: Service> {
     mailbox: Mailbox<Message>,
     has_mail: bool,
     board: Board,
+    slots: Option<Arc<Slots>>,
     core: Option<usize>,
     cx: Context,
     events: Events,
@@ -98,8 +103,12 @@ pub struct Parts {
     pub listeners: usize,
     /// Its mailbox.
     pub mailbox: Mailbox<Message>,
+    /// Where to send to each worker, itself included.
+    pub mailboxes: Arc<[Sender<Message>]>,
     /// Everyone's board.
     pub board: Board,
+    /// How many sessions all workers may have, where that is limited.
+    pub slots: Option<Arc<Slots>>,
 }
 
 impl<S: Service> Worker<S> {
@@ -120,6 +129,8 @@ impl<S: Service> Worker<S> {
             pool: Pool::default(),
             pipes: PipePool::default(),
             ready: ReadyList::default(),
+            woken: Vec::new(),
+            mailboxes: parts.mailboxes,
             wheel: Wheel::new(now_ns),
             work: 0,
         };
@@ -134,6 +145,7 @@ impl<S: Service> Worker<S> {
             mailbox: parts.mailbox,
             has_mail: false,
             board: parts.board,
+            slots: parts.slots,
             core: parts.core,
             cx,
             events: Events::with_capacity(BATCH_MAX),
@@ -168,6 +180,7 @@ impl<S: Service> Worker<S> {
         self.run_ready();
         self.see_to_deadlines();
         self.accept();
+        self.wake();
         self.table.free_unlinked();
         if self.table.is_empty() {
             self.cx.pipes.close();
@@ -379,6 +392,10 @@ impl<S: Service> Worker<S> {
                 socket => drop(socket),
             }
         }
+        self.service.freed(state, &mut Io::new(link, &mut self.cx));
+        if let Some(slots) = &self.slots {
+            slots.give_back();
+        }
         self.table.unlink(token);
         let now_ns = if self.cx.recorder.is_timing() { clock::now_ns() } else { self.cx.now_ns };
         self.cx.recorder.closed(opened_ns, now_ns);
@@ -435,27 +452,6 @@ impl<S: Service> Worker<S> {
         // One that has decided more than to close knows what it was.
         self.cx.recorder.counts.errors.timeout += u64::from(turn == Turn::Close);
         self.go_on(token, next);
-    }
-
-    fn read_mail(&mut self) {
-        if self.has_mail {
-            self.mailbox.bell().silence();
-        }
-        // As many as it would accept itself; what is left keeps it from sleeping.
-        for _ in 0..Options::ACCEPT_BUDGET {
-            let Some(message) = self.mailbox.receive() else { break };
-            self.cx.work += 1;
-            match message {
-                Message::Adopt(socket, arrival) => self.open(socket, arrival),
-                // Whoever asked may have gone; then nobody misses the answer.
-                Message::Snapshot(reply) => drop(reply.send(self.snapshot())),
-            }
-        }
-        if self.is_told_to_stop()
-            && let Some(by_ns) = self.mailbox.stop_by_ns()
-        {
-            self.stop(by_ns);
-        }
     }
 
     /// Has [`Self::see_to_deadlines`] come to this token at this time.

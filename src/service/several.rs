@@ -1,9 +1,9 @@
 //! Several services on the same workers: each connection belongs to the service whose address it came to.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use super::{Echo, Proxy, proxy};
-use crate::{Arrival, End, Io, Service, Turn};
+use crate::{Arrival, End, Io, Service, Turn, runtime::desk::Desk};
 
 /// The services of one worker.
 pub struct Several {
@@ -87,5 +87,24 @@ impl Service for Several {
 
     fn closed(&mut self, session: &mut Session, io: &mut Io<'_>, end: End) {
         of_its_own!(self, session, |service, session| service.closed(session, io, end))
+    }
+
+    fn freed(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        of_its_own!(self, session, |service, session| service.freed(session, io))
+    }
+
+    fn heed(&mut self, news: &(dyn Any + Send + Sync), desk: &mut Desk<'_>) -> bool {
+        let heed = |looks: bool, service: &mut One| {
+            looks
+                | match service {
+                    One::Echo(echo) => echo.heed(news, desk),
+                    One::Proxy(proxy) => proxy.heed(news, desk),
+                }
+        };
+        self.services.iter_mut().fold(false, heed)
+    }
+
+    fn reconsider(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        of_its_own!(self, session, |service, session| service.reconsider(session, io))
     }
 }

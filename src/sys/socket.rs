@@ -289,6 +289,16 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// Its address, where it has one; that of an IPv4 client of a dual-stack listener is IPv4.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Unix => None,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     /// An IPv4 client of a dual-stack listener is written as what it is, without `::ffff:`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,8 @@
 //! on and what is forwarded to are both known. A chain of services that ends elsewhere is fine.
 //!
 //! What is promised: a loop within this process is found, by whichever address of this machine it goes, and nothing
-//! else is called one. A loop by way of another process or another machine isn't seen.
+//! else is called one. A loop by way of another process or another machine isn't seen, nor one by a name that is
+//! asked for again and again (`dns:`, `srv:`).
 
 use std::{
     collections::VecDeque,
@@ -14,7 +15,7 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
-use super::{Pool, Target, Upstream};
+use super::{Member, Roster, Target};
 use crate::{
     config::Address,
     sys::listen::{ListenAddress, Listener},
@@ -27,8 +28,8 @@ pub struct Node<'a> {
     pub service: &'a str,
     /// What it listens on. Port 0, which will be another, meets nothing.
     pub listen: Vec<Target>,
-    /// What it forwards to, if it does.
-    pub pool: Option<&'a Pool>,
+    /// What it forwards to at the start, if it does.
+    pub roster: Option<&'a Roster>,
 }
 
 /// Looks for a service that forwards to itself. The answer is a sentence: by what way, and what to do.
@@ -68,13 +69,13 @@ impl Target {
 #[derive(Clone, Copy)]
 struct Step<'a> {
     to: usize,
-    upstream: &'a Upstream,
+    upstream: &'a Member,
     target: &'a Target,
     listener: &'a Target,
 }
 
 fn step<'a>(from: &Node<'a>, (to, node): (usize, &'a Node<'_>)) -> Option<Step<'a>> {
-    let upstreams = &from.pool?.upstreams;
+    let upstreams = &from.roster?.members;
     let targets = upstreams.iter().flat_map(|upstream| upstream.targets.iter().map(move |it| (upstream, it)));
     let mut pairs = targets.flat_map(|it| node.listen.iter().map(move |listener| (it, listener)));
     let ((upstream, target), listener) = pairs.find(|((_, target), listener)| meets(target, listener))?;
@@ -110,7 +111,7 @@ fn explain(nodes: &[Node<'_>], way: &[Step<'_>]) -> String {
     let steps: Vec<_> = way
         .iter()
         .map(|Step { to, upstream, target, listener }| {
-            let mut place = upstream.name.clone();
+            let mut place = upstream.name.to_string();
             if target.to_string() != place {
                 place = format!("{place} ({target})");
             }

@@ -3,6 +3,9 @@
 //! At each turn all rise by their weight; the highest is chosen and falls by what all have risen together. Over a cycle
 //! of as many turns as the weights' sum each has exactly its weight in turns, and they lie apart: `a a b a`, not
 //! `a a a b`. Those that are passed over neither rise nor fall, so their next turn comes no later for it.
+//!
+//! Who stays when others come or leave keeps its height, and so its place among those that stay. No height is left that
+//! these weights couldn't have come to: one that fell far by a large weight would wait for its next turn for ever.
 
 /// Whose turn it is.
 #[derive(Debug)]
@@ -22,6 +25,15 @@ impl RoundRobin {
             round.turn(|_| true);
         }
         round
+    }
+
+    /// Turns go on with other weights. `before`: whose place each had until now, where it had one.
+    pub fn renewed(&self, weights: &[u32], before: impl Fn(usize) -> Option<usize>) -> Self {
+        let weights: Box<[_]> = weights.iter().map(|&weight| i64::from(weight)).collect();
+        let most = weights.iter().sum::<i64>();
+        let height = |index| before(index).map_or(0, |before| self.heights[before].clamp(-most, most));
+        let heights = (0..weights.len()).map(height).collect();
+        Self { weights, heights }
     }
 
     /// The next of those that are open; `None` where none is.
@@ -61,7 +73,55 @@ mod tests {
         assert_eq!(first_of(6), first_of(0));
     }
 
+    #[test]
+    fn who_stays_keeps_its_turn() {
+        let mut round = RoundRobin::new(&[1, 1, 1], 0);
+        assert_eq!(round.turn(|_| true), Some(0));
+        // The second of three leaves, and another comes.
+        let mut round = round.renewed(&[1, 1, 1], |index| [Some(0), Some(2), None][index]);
+        let turns: Vec<_> = (0..6).filter_map(|_| round.turn(|_| true)).collect();
+        assert_eq!(turns[..2], [1, 2], "who has just had a turn comes last");
+        assert_eq!(turns.iter().filter(|&&turn| turn == 0).count(), 2);
+    }
+
+    #[test]
+    fn a_lighter_weight_is_no_debt() {
+        let mut round = RoundRobin::new(&[60_000, 60_000], 0);
+        round.turn(|_| true);
+        let mut round = round.renewed(&[1, 1], Some);
+        let turns: Vec<_> = (0..6).filter_map(|_| round.turn(|_| true)).collect();
+        assert!((2..=4).contains(&turns.iter().filter(|&&turn| turn == 0).count()), "{turns:?}");
+    }
+
     proptest! {
+        /// However often members come and go, each has its share to within a few turns.
+        #[test]
+        fn shares_hold_over_changes(
+            weights in prop::collection::vec(1..=64_u32, 2..8),
+            changes in prop::collection::vec((0..8_usize, 0..99_usize), 0..9),
+        ) {
+            let mut round = RoundRobin::new(&weights, 0);
+            for (away, turns) in changes {
+                // One is away for a while, and is back at the end of the line.
+                let away = away % weights.len();
+                let fewer = [&weights[..away], &weights[away + 1..]].concat();
+                round = round.renewed(&fewer, |index| Some(index + usize::from(index >= away)));
+                for _ in 0..turns {
+                    round.turn(|_| true);
+                }
+                let back = |index| (index != away).then(|| index - usize::from(index > away));
+                round = round.renewed(&weights, back);
+            }
+            let cycle = weights.iter().sum::<u32>();
+            let mut turns = vec![0_u32; weights.len()];
+            for _ in 0..10 * cycle {
+                turns[round.turn(|_| true).expect("all are open")] += 1;
+            }
+            for (&weight, &had) in weights.iter().zip(&turns) {
+                prop_assert!(had.abs_diff(10 * weight) <= 4, "{weight}: {had}");
+            }
+        }
+
         #[test]
         fn a_cycle_gives_exact_shares_wherever_it_starts(
             weights in prop::collection::vec(1..=256_u32, 1..8), start in 0..5_000_usize,

@@ -8,5 +8,6 @@ mod endings;
 mod events;
 mod memory;
 mod patience;
+mod split_header;
 #[path = "../support/mod.rs"]
 mod support;

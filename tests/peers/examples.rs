@@ -1,13 +1,14 @@
 //! The examples of docs/operations.md, run as they stand there.
 //!
-//! A block of TOML begins with a comment that is its path; nothing but ports and paths is changed before it is
-//! run.
+//! A block of TOML begins with a comment that is its path; nothing but addresses, ports and paths is changed before it
+//! is run. Those that want peers of their own are run where these are: [`front`].
 
 use std::{fs, path::Path};
 
 use rustix::process::Signal;
 
 use crate::{
+    front::Front,
     peer::{client, port, said},
     postgres::{Place, Postgres, pgbench_and_check},
     redis,
@@ -19,7 +20,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md"
 /// But for the ledger's folder, which the page has one make first.
 #[test]
 fn the_examples_pass_the_check_as_they_stand() {
-    for name in ["postgres", "redis"] {
+    for name in ["postgres", "failover", "redis", "tls", "web", "discovery", "limits"] {
         let dir = TempDir::new();
         let path = dir.file("as-it-stands.toml");
         let folder = dir.path().to_str().expect("UTF-8");
@@ -78,6 +79,13 @@ fn the_redis_example_serves_redis_benchmark() {
     assert_all_in_ledger(server, &ledger, r#""end":"CD""#);
 }
 
+/// An example with changes and a ledger in JSON.
+pub fn front(name: &str, dir: &TempDir, changes: &[(&str, &str)]) -> Front {
+    let (theirs, ours) = (format!("/var/log/evenkeel/{name}.log"), dir.file("ledger"));
+    let server = start(name, dir, &[changes, &[(theirs.as_str(), ours.as_str())]].concat());
+    Front::of(server, ours)
+}
+
 /// The block of TOML that says that this is its file.
 fn example(name: &str) -> String {
     let document = fs::read_to_string(DOCUMENT).expect("docs/operations.md is there");
@@ -96,8 +104,9 @@ fn start(name: &str, dir: &TempDir, changes: &[(&str, &str)]) -> Server {
     });
     let path = dir.file("example.toml");
     fs::write(&path, &text).expect("a folder of ours");
-    let listeners = text.lines().find(|line| line.starts_with("listen = ")).expect("it listens");
-    Server::start_for(evenkeel(), &["run", &path, "--report", "json"], listeners.matches(", ").count() + 1)
+    let lines = text.lines().filter(|line| line.starts_with("listen = "));
+    let listeners = lines.map(|line| line.matches(", ").count() + 1).sum();
+    Server::start_for(evenkeel(), &["run", &path, "--report", "json"], listeners)
 }
 
 /// Each session has its line, and a usual one is there. Returns the ledger.

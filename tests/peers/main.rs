@@ -9,13 +9,18 @@
 //! `cargo test --test peers -- --ignored --test-threads 1`. A program that is missing is a failure that names its
 //! package.
 
+mod discovery;
 mod examples;
+mod failover;
 mod front;
 mod hdrhistogram;
 mod iperf;
+mod limits;
 mod nginx;
 mod peer;
 mod postgres;
+mod proxy_protocol;
 mod redis;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;

@@ -48,20 +48,38 @@ fn a_long_download_is_whole() {
     }
 }
 
-/// An nginx of this test's own, that serves its folder.
-struct Nginx {
+/// An nginx of a test's own, that serves its folder.
+pub struct Nginx {
     _peer: Peer,
-    tcp: String,
+    pub tcp: String,
     unix: String,
     dir: TempDir,
 }
 
 impl Nginx {
-    fn start() -> Self {
+    pub fn start() -> Self {
+        Self::start_with("", "")
+    }
+
+    /// One that wants a PROXY header before each request's connection, and answers by what it makes of it: the
+    /// header's address and port, and who the client is for its logs.
+    pub fn that_tells_its_client() -> Self {
+        let client = "set_real_ip_from 127.0.0.0/8;
+        set_real_ip_from unix:;
+        real_ip_header proxy_protocol;
+        default_type text/plain;
+        location / { return 200 \"$proxy_protocol_addr $proxy_protocol_port $remote_addr\\n\"; }";
+        Self::start_with("proxy_protocol", client)
+    }
+
+    /// With words for its listeners, and more for its server.
+    fn start_with(listener: &str, server: &str) -> Self {
         let (dir, tcp) = (TempDir::new(), free_address());
         let unix = format!("unix:{}", dir.file("nginx.sock"));
         fs::write(dir.file("small"), "small\n").expect("a folder of ours");
-        fs::write(dir.file("nginx.conf"), configuration(&dir.file(""), &tcp, &unix))
+        let listen =
+            [&tcp, &unix].map(|at| format!("        listen {at} backlog=4096 {listener};\n")).concat();
+        fs::write(dir.file("nginx.conf"), configuration(&dir.file(""), &(listen + server)))
             .expect("a folder of ours");
         let mut command = Command::new(program("nginx", "nginx-light"));
         command.args(["-e", "stderr", "-p", &dir.file(""), "-c", &dir.file("nginx.conf")]);
@@ -71,13 +89,13 @@ impl Nginx {
         Self { _peer: peer, tcp, unix, dir }
     }
 
-    fn address(&self, over_unix: bool) -> &str {
+    pub fn address(&self, over_unix: bool) -> &str {
         if over_unix { &self.unix } else { &self.tcp }
     }
 }
 
 /// One process in the foreground, all files in one folder.
-fn configuration(dir: &str, tcp: &str, unix: &str) -> String {
+fn configuration(dir: &str, server: &str) -> String {
     let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders: String = kinds.map(|kind| format!("    {kind}_temp_path {dir}/{kind};\n")).concat();
     format!(
@@ -90,8 +108,7 @@ http {{
 {folders}    access_log off;
     keepalive_requests 1000000;
     server {{
-        listen {tcp} backlog=4096;
-        listen {unix} backlog=4096;
+{server}
         root {dir};
     }}
 }}
@@ -100,7 +117,7 @@ http {{
 }
 
 /// 50 connections; what wrk prints only if there is something to complain about must not be there.
-fn wrk(address: &str, more: &[&str]) {
+pub fn wrk(address: &str, more: &[&str]) {
     let mut command = client("wrk", "wrk");
     command.args(["--threads", "2", "--connections", "50"]).args(more);
     let text = said(command.arg(format!("http://127.0.0.1:{}/small", port(address))));

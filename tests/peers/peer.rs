@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::Read,
+    iter,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -24,7 +25,17 @@ pub struct Peer {
 
 impl Peer {
     /// Starts a server that stays in the foreground, and waits until its log says that it is ready.
-    pub fn start(mut command: Command, log: &Path, ready: &str, stop: Signal) -> Self {
+    pub fn start(command: Command, log: &Path, ready: &str, stop: Signal) -> Self {
+        Self::start_until(command, log, stop, |text| text.contains(ready))
+    }
+
+    /// The same for one that is ready by another sign. It is given the log.
+    pub fn start_until(
+        mut command: Command,
+        log: &Path,
+        stop: Signal,
+        is_ready: impl Fn(&str) -> bool,
+    ) -> Self {
         let file = fs::File::create(log).expect("the log is in a folder of ours");
         let also = file.try_clone().expect("a descriptor is left");
         command.stdin(Stdio::null()).stdout(file).stderr(also);
@@ -34,9 +45,26 @@ impl Peer {
             let text = fs::read_to_string(log).unwrap_or_default();
             let ended = peer.child.try_wait().expect("it is our child");
             assert!(ended.is_none(), "{command:?} ended with {ended:?}:\n{text}");
-            text.contains(ready).then_some(())
+            is_ready(&text).then_some(())
         });
         peer
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Ends it without asking it.
+    pub fn kill(mut self) {
+        self.stop = Signal::KILL;
+    }
+
+    /// Its process, and those that it has begun.
+    pub fn family(&self) -> Vec<Pid> {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let others = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+        iter::once(Pid::from_child(&self.child)).chain(others).collect()
     }
 }
 
@@ -44,6 +72,10 @@ impl Drop for Peer {
     fn drop(&mut self) {
         // One that has ended by itself was seen by whoever talked to it.
         let _ = kill_process(Pid::from_child(&self.child), self.stop);
+        // Whoever was stopped, as by Ctrl-Z, heeds nothing else until it goes on.
+        for pid in self.family() {
+            let _ = kill_process(pid, Signal::CONT);
+        }
         let _ = self.child.wait();
     }
 }
@@ -103,9 +135,14 @@ pub fn assert_same(mut stream: impl Read, file: &Path) {
     assert_eq!(offset as u64, size, "the stream is cut");
 }
 
-/// A free address on loopback for a server that can't choose one. Below the ports that the kernel gives to
-/// clients (32768 and above), so that none of them takes it first.
+/// A free address on loopback for a server that can't choose one.
 pub fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port(&["127.0.0.1"]))
+}
+
+/// A port that is free at each of these addresses. Below the ports that the kernel gives to clients (32768 and
+/// above), so that none of them takes it first.
+pub fn free_port(hosts: &[&str]) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
@@ -113,10 +150,24 @@ pub fn free_address() -> String {
     let start = (std::process::id() % u32::from(COUNT)) as u16;
     loop {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return format!("127.0.0.1:{port}");
+        if hosts.iter().all(|host| TcpListener::bind((*host, port)).is_ok()) {
+            return port;
         }
     }
+}
+
+/// Whether somebody listens at a TCP port, as the kernel's table has it: asking by a connection would be one.
+pub fn is_listened_at(port: u16) -> bool {
+    const LISTEN: &str = "0A";
+    let port = format!(":{port:04X}");
+    let tables =
+        ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
+    let is_it = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().unwrap_or_default();
+        local.ends_with(&port) && fields.nth(1) == Some(LISTEN)
+    };
+    tables.iter().any(|table| table.lines().any(is_it))
 }
 
 /// The port of an address, as an argument.

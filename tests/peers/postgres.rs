@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::{
     front::{FORWARDERS, Front},
-    peer::{Peer, assert_same, client, free_address, port, program, said},
+    peer::{Peer, assert_same, client, free_port, port, program, said},
     support::{TempDir, eventually},
 };
 
@@ -102,31 +102,71 @@ pub fn pgbench_and_check(through: &Place, direct: &Place, duration_s: &str) {
     assert_eq!(direct.sql(sums).trim(), "t");
 }
 
-/// A PostgreSQL of this test's own. It lets in whoever comes by loopback.
+/// A PostgreSQL of a test's own. It lets in whoever comes by loopback.
 pub struct Postgres {
-    _peer: Peer,
+    /// None while it is down.
+    peer: Option<Peer>,
     pub tcp: String,
     dir: TempDir,
 }
 
 impl Postgres {
     pub fn start() -> Self {
-        let (dir, tcp) = (TempDir::new(), free_address());
+        Self::start_at("127.0.0.1")
+    }
+
+    /// At this address of the loopback.
+    pub fn start_at(host: &str) -> Self {
+        let (dir, tcp) = (TempDir::new(), format!("{host}:{}", free_port(&[host])));
         let user = User::for_servers();
-        let home = dir.path().join("pg");
+        let mut postgres = Self { peer: None, tcp, dir };
+        let home = postgres.home();
         fs::create_dir(&home).expect("a folder of ours");
         user.own(&home);
-        let data = home.join("data");
         said(
             user.command("initdb")
                 .args(["--auth=trust", "--username=postgres", "--no-sync", "--no-locale"])
-                .arg(&data),
+                .arg(home.join("data")),
         );
-        let mut command = user.command("postgres");
-        command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", port(&tcp), "-F"]).arg("-k").arg(&home);
-        let log = dir.path().join("log");
-        let peer = Peer::start(command, &log, "database system is ready to accept connections", Signal::INT);
-        Self { _peer: peer, tcp, dir }
+        postgres.launch();
+        postgres
+    }
+
+    /// Starts the server, for the first time or again.
+    pub fn launch(&mut self) {
+        let (home, log) = (self.home(), self.dir.path().join("log"));
+        let (host, port) = self.tcp.rsplit_once(':').expect("HOST:PORT");
+        let mut command = User::for_servers().command("postgres");
+        command.arg("-D").arg(home.join("data")).args(["-h", host, "-p", port, "-F"]).arg("-k").arg(&home);
+        let ready = "database system is ready to accept connections";
+        self.peer = Some(Peer::start(command, &log, ready, Signal::INT));
+    }
+
+    /// All of it stands still, as on a machine that hangs: its kernel goes on, and nothing else.
+    pub fn freeze(&self) {
+        let peer = self.peer.as_ref().expect("it was launched");
+        // First the one that begins others.
+        peer.signal(Signal::STOP);
+        for pid in peer.family() {
+            // One that has ended by itself meanwhile is as still.
+            let _ = kill_process(pid, Signal::STOP);
+        }
+    }
+
+    /// Ends it at once, as a power cut does.
+    pub fn kill(&mut self) {
+        let peer = self.peer.take().expect("it was launched");
+        let family = peer.family();
+        peer.kill();
+        // Those that it had begun keep its memory, beside which no other may start.
+        for &pid in &family[1..] {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        eventually("all of it has ended", || family.iter().all(|&pid| has_ended(pid)).then_some(()));
+    }
+
+    fn home(&self) -> PathBuf {
+        self.dir.path().join("pg")
     }
 
     /// A proxy before it, by TCP or by unix sockets on both sides.
@@ -146,6 +186,14 @@ impl Postgres {
     pub fn place(&self) -> Place {
         Place::of(&self.tcp)
     }
+}
+
+/// Whether a process is no more, or no more than an entry that its parent hasn't read yet.
+fn has_ended(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.is_empty() || rest.starts_with(" Z") || rest.starts_with(" X"))
 }
 
 /// Where PostgreSQL's clients connect to.
@@ -176,7 +224,7 @@ impl Place {
         psql
     }
 
-    fn command(&self, name: &str) -> Command {
+    pub fn command(&self, name: &str) -> Command {
         let mut command = client(name, "postgresql and postgresql-contrib");
         command.args(["--host", &self.host, "--port", &self.port, "--username", "postgres"]);
         command.env("PGDATABASE", "postgres");

@@ -228,7 +228,7 @@ fn text_says_what_json_says() {
     let names: Vec<_> =
         text.split_whitespace().filter_map(|field| field.split_once('=')).map(|it| it.0).collect();
     let expected = "service worker session client listener upstream local attempts connect first_byte life in out \
-                    to_upstream from_upstream undelivered spliced end by how phase error";
+                    to_upstream from_upstream undelivered spliced via sni queued end by how phase error";
     assert_eq!(names.join(" "), expected);
     assert_eq!(text.lines().count(), 1);
     assert!(text.contains(&told), "{text}");

@@ -8,6 +8,9 @@ mod codes;
 mod crowd;
 mod killed;
 mod patience;
+mod preread;
+mod routes;
+mod standing;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

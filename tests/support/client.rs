@@ -5,7 +5,7 @@
 use std::{
     io::IoSlice,
     mem::MaybeUninit,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     time::Duration,
@@ -17,8 +17,8 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
-        SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, getsockname, recv, send, sendmsg,
-        shutdown, socket_with, sockopt,
+        SocketAddrUnix, SocketFlags, SocketType, bind, connect, getpeername, getsockname, recv, send,
+        sendmsg, shutdown, socket_with, sockopt,
     },
 };
 
@@ -70,6 +70,13 @@ impl Client {
     /// The same with small socket buffers, so that a stream of a few hundred kilobytes is more than they hold.
     pub fn connect_narrow(target: &Target) -> Self {
         Self::connect_with(target, |fd| narrow(fd))
+    }
+
+    /// Connects over TCP from an address of this machine.
+    pub fn connect_from(source: IpAddr, target: &Target) -> Self {
+        Self::connect_with(target, |fd| {
+            bind(fd, &SocketAddr::new(source, 0)).unwrap_or_else(|error| panic!("{source}: {error}"));
+        })
     }
 
     fn connect_with(target: &Target, prepare: impl FnOnce(BorrowedFd<'_>)) -> Self {

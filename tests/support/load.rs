@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Server, eventually, total};
@@ -44,6 +45,13 @@ pub fn with_a_stall(arguments: &[&str], window_s: f64, stall: Duration) -> (f64,
 pub struct Load(Option<Child>);
 
 impl Load {
+    /// Has it end now. What it says then.
+    pub fn stop(self) -> Value {
+        let child = self.0.as_ref().expect("taken only by report");
+        kill_process(Pid::from_child(child), Signal::INT).expect("it runs");
+        self.report()
+    }
+
     /// What it has to say in the end, which must be a good one: no error of any kind.
     pub fn report(mut self) -> Value {
         let child = self.0.take().expect("taken only here");

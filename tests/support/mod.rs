@@ -6,6 +6,7 @@
 pub mod client;
 pub mod load;
 pub mod namespace;
+pub mod preamble;
 pub mod proxy;
 pub mod strace;
 pub mod upstreams;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{
     PATIENCE, Server, TempDir,
     client::{Client, Pattern, Sent, Target, narrow},
-    eventually,
+    evenkeel, eventually,
     namespace::Namespace,
     total,
 };
@@ -128,6 +128,17 @@ impl Site {
         let to = ["--upstream", &address];
         let flags = [&listen[..], &to, &way.arguments(), &Ledger::arguments(&file), arguments].concat();
         Self::of(Server::start_with(namespace.evenkeel(), &flags), upstream, ledger)
+    }
+
+    /// With this configuration of one service at one address; `upstream` is the one that [`Self::pair`] expects
+    /// sessions at.
+    pub fn run(upstream: TcpListener, config: &str, arguments: &[&str]) -> Self {
+        let ledger = Ledger::new();
+        let (config_file, file) = (ledger.folder.file("proxy.toml"), ledger.file());
+        fs::write(&config_file, config).expect("a folder of this test's own");
+        let common = ["run", &config_file, "--report", "json", "--workers", "2"];
+        let flags = [&common[..], &Ledger::arguments(&file), arguments].concat();
+        Self::of(Server::start_for(evenkeel(), &flags, 1), upstream, ledger)
     }
 
     /// Around a proxy that runs and writes this ledger.

@@ -1,7 +1,7 @@
 //! A mistake in a file, and how it is shown: where it is, what is wrong, the line itself, and perhaps what was meant.
 //!
 //! ```text
-//! evenkeel: proxy.toml:7:12: 'p3c' is not a way to balance: use round-robin, least-connections, p2c, random
+//! evenkeel: proxy.toml:7:12: 'p3c' is not a way to balance: use round-robin, least-connections, p2c, random, maglev
 //!   7 | balance = "p3c"
 //!     |           ^^^^^
 //! help: …

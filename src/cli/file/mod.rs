@@ -5,9 +5,12 @@
 //! that spans several values is told at the one that comes last.
 
 pub mod mistake;
+mod place;
+mod route;
 pub mod service;
 pub mod suggest;
 pub mod table;
+mod upstream;
 
 use std::{
     fs::File,
@@ -52,6 +55,12 @@ pub fn read(path: &Path) -> Result<Draft, Refusal> {
     let text = text(path)
         .map_err(|why| Failure::Start(format!("cannot read {name}: {why}; name a configuration file")))?;
     parse(&text).map_err(|mistake| Refusal::File(mistake.show(&name, &text)))
+}
+
+/// Why what a file asks for can't be done, shown at the place in it that the sentence is about, if there is one.
+pub fn located(path: &Path, why: &str) -> Option<String> {
+    let text = text(path).ok()?;
+    Some(place::find(&text, why)?.show(&path.display().to_string(), &text))
 }
 
 /// What a text asks for.

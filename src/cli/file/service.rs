@@ -6,14 +6,17 @@ use toml::de::DeValue;
 
 use super::{
     mistake::Mistake,
+    route,
     table::{self, Entry, Known},
+    upstream,
 };
 use crate::{
     cli::settings::{
-        service::{ECHO, PROXY, TIMEOUTS},
+        echo::ECHO,
+        proxy::{self, PARTS},
         values,
     },
-    config::{Address, Listened, ProxyOptions, Timeouts, UpstreamOptions},
+    config::{Address, Listened, ProxyOptions},
     service::{EchoOptions, Kind, Spec},
 };
 
@@ -70,10 +73,11 @@ impl Services {
         if listen.is_empty() {
             return Err(missing("listen", "[\"127.0.0.1:7000\"]"));
         }
-        if let Kind::Proxy(proxy) = &kind
-            && proxy.upstreams.is_empty()
-        {
-            return Err(missing("upstream", "[{ address = \"10.0.0.1:5432\" }]"));
+        if let Kind::Proxy(proxy) = &kind {
+            if proxy.upstreams.is_empty() && proxy.routes.is_empty() {
+                return Err(missing("upstream", "[{ address = \"10.0.0.1:5432\" }]"));
+            }
+            proxy.check().map_err(|fault| service.wrong_at(fault.key, fault.why))?;
         }
         self.specs.push(Spec { name, listen, kind });
         Ok(())
@@ -114,59 +118,31 @@ fn kind_of(service: &Entry<'_>) -> Result<Kind, Mistake> {
     }
 }
 
+/// The keys of every service.
+const COMMON: [&str; 3] = ["name", "kind", "listen"];
+
 fn read_setting(entry: &Entry<'_>, kind: &mut Kind) -> Result<Known, Mistake> {
-    const COMMON: [&str; 3] = ["name", "kind", "listen"];
-    match kind {
-        Kind::Echo(echo) => Ok(entry.set_one_of(ECHO, echo, |_| Ok(()))?.and(&COMMON)),
-        Kind::Proxy(proxy) => {
-            match entry.key {
-                "upstream" => read_upstreams(entry, proxy)?,
-                "timeout" => {
-                    let timeouts = &mut proxy.timeouts;
-                    entry.read_table(|entry| entry.set_one_of(TIMEOUTS, timeouts, Timeouts::validate))?;
-                }
-                _ => {
-                    let known = entry.set_one_of(PROXY, proxy, |_| Ok(()))?;
-                    return Ok(known.and(&["upstream", "timeout"]).and(&COMMON));
-                }
-            }
-            Ok(Known::Yes)
+    match (kind, entry.key) {
+        (Kind::Echo(echo), _) => Ok(entry.set_one_of(ECHO, echo, |_| Ok(()))?.and(&COMMON)),
+        (Kind::Proxy(proxy), "upstream") => {
+            upstream::read_all(entry, |upstream| proxy.add_upstream(upstream)).map(|()| Known::Yes)
         }
+        (Kind::Proxy(proxy), "route") => route::read_all(entry, proxy).map(|()| Known::Yes),
+        (Kind::Proxy(proxy), _) => read_part(entry, proxy),
     }
 }
 
-fn read_upstreams(entry: &Entry<'_>, proxy: &mut ProxyOptions) -> Result<(), Mistake> {
-    for element in entry.elements() {
-        let upstream = match element.value.get_ref() {
-            DeValue::String(text) => text.parse().map_err(|why: String| element.wrong(why))?,
-            DeValue::Table(_) => read_upstream(&element)?,
-            _ => {
-                return Err(element.not("a table: write { address = \"10.0.0.1:5432\", weight = 2 }"));
-            }
-        };
-        proxy.add_upstream(upstream).map_err(|why| element.wrong(why))?;
+/// A table of a proxy, or one of its own keys.
+fn read_part(entry: &Entry<'_>, proxy: &mut ProxyOptions) -> Result<Known, Mistake> {
+    if let Some(part) = PARTS.iter().find(|part| part.table == Some(entry.key)) {
+        entry.read_table(|entry| entry.set_one_of(part.settings, proxy, |_| Ok(())))?;
+        return Ok(Known::Yes);
     }
-    Ok(())
-}
-
-/// `{ address = "…", weight = 2 }`
-fn read_upstream(upstream: &Entry<'_>) -> Result<UpstreamOptions, Mistake> {
-    let (mut address, mut weight) = (None, 1);
-    upstream.read_table(|entry| {
-        match (entry.key, entry.value.get_ref()) {
-            ("address", _) => {
-                let parsed = entry.string()?.parse::<Address>().map_err(|why| entry.wrong(why))?;
-                address = Some(parsed);
-            }
-            ("weight", DeValue::Integer(number)) => {
-                weight =
-                    UpstreamOptions::parse_weight(&number.to_string()).map_err(|why| entry.wrong(why))?;
-            }
-            ("weight", _) => return Err(entry.not("a number")),
-            _ => return Ok(Known::Only(vec!["address", "weight"])),
+    for part in PARTS.iter().filter(|part| part.table.is_none()) {
+        if let Known::Yes = entry.set_one_of(part.settings, proxy, |_| Ok(()))? {
+            return Ok(Known::Yes);
         }
-        Ok(Known::Yes)
-    })?;
-    let missing = || upstream.wrong("this upstream has no 'address'");
-    Ok(UpstreamOptions { address: address.ok_or_else(missing)?, weight })
+    }
+    let lists = COMMON.into_iter().chain(["upstream", "route"]);
+    Ok(Known::Only(lists.chain(proxy::keys()).chain(proxy::tables()).collect()))
 }

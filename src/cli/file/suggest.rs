@@ -1,35 +1,9 @@
 //! A key that isn't one: what was meant, perhaps.
 
-use crate::cli::settings::{
-    Setting,
-    report::REPORT,
-    runtime::RUNTIME,
-    service::{ECHO, PROXY, TIMEOUTS},
-};
+use crate::cli::settings::{Setting, echo::ECHO, proxy::PARTS, report::REPORT, runtime::RUNTIME};
 
 /// Keys that stand for what isn't there yet. A file that has one would not do what it says.
-const NOT_BUILT: &[&str] = &[
-    "accept_rate",
-    "admin",
-    "allow",
-    "backup",
-    "dns",
-    "header",
-    "health",
-    "hlog",
-    "limit",
-    "on_fd_limit",
-    "overflow_group",
-    "policy",
-    "proxy_protocol",
-    "rebalance",
-    "route",
-    "shed_above",
-    "sni",
-    "srv",
-    "steer",
-    "timestamps",
-];
+const NOT_BUILT: &[&str] = &["admin", "overflow_group", "policy", "rebalance", "shed_above", "steer"];
 
 /// Longer than any key, and what is longer isn't looked at: a key in a file may have a million letters.
 const KEY_BYTES_MAX: usize = 64;
@@ -59,20 +33,29 @@ fn meant<'a>(key: &str, here: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The table that has this key, where another one hasn't.
-fn home(key: &str) -> Option<&'static str> {
+fn home(key: &str) -> Option<String> {
     fn has<T>(settings: &[Setting<T>], key: &str) -> bool {
         settings.iter().any(|setting| setting.key == key)
     }
+    let part = PARTS.iter().find(|part| has(part.settings, key)).map(|part| part.table);
+    let part = part.map(|table| match table {
+        Some(table) => format!("[service.{table}] of a proxy"),
+        None => PROXY.into(),
+    });
+    let is_one_of = |keys: &[&str]| keys.contains(&key);
     let homes = [
         (has(RUNTIME, key), "[runtime]"),
         (has(REPORT, key), "[report]"),
         (has(ECHO, key), "a [[service]] of kind \"echo\""),
-        (has(PROXY, key) || ["upstream", "timeout"].contains(&key), "a [[service]] of kind \"proxy\""),
-        (has(TIMEOUTS, key), "[service.timeout] of a proxy"),
-        (["name", "kind", "listen"].contains(&key), "a [[service]]"),
+        (is_one_of(&["upstream", "route"]) || PARTS.iter().any(|part| part.table == Some(key)), PROXY),
+        (is_one_of(&["name", "kind", "listen"]), "a [[service]]"),
+        (is_one_of(&["address", "dns", "srv", "weight", "backup"]), "an upstream"),
+        (is_one_of(&["sni", "alpn"]), "a route"),
     ];
-    homes.into_iter().find_map(|(is_home, home)| is_home.then_some(home))
+    homes.into_iter().find_map(|(is_home, home)| is_home.then(|| home.to_owned())).or(part)
 }
+
+const PROXY: &str = "a [[service]] of kind \"proxy\"";
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +78,10 @@ mod tests {
         }
         assert_eq!(about("colour", &["a", "b"]).1, "use a, b");
         assert_eq!(about("workers", &here).1, "'workers' belongs in [runtime]");
-        assert_eq!(about("health", &here).0, "'health' is not built yet");
+        assert_eq!(about("health", &here).1, "'health' belongs in a [[service]] of kind \"proxy\"");
+        assert_eq!(about("rise", &here).1, "'rise' belongs in [service.health] of a proxy");
+        assert_eq!(about("backup", &here).1, "'backup' belongs in an upstream");
+        assert_eq!(about("steer", &here).0, "'steer' is not built yet");
         assert_eq!(about(&"x".repeat(1 << 20), &["a"]).1, "use a");
     }
 }

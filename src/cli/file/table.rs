@@ -38,6 +38,17 @@ impl<'a> Entry<'a> {
         Mistake::at(self.value.span(), why)
     }
 
+    /// A mistake in the value that these keys lead to, with points between them; or in the last that is there.
+    pub fn wrong_at(&self, keys: &str, why: impl Into<String>) -> Mistake {
+        let mut at = self.clone();
+        for key in keys.split('.') {
+            let DeValue::Table(table) = at.value.get_ref() else { break };
+            let Some(entry) = entries(table).into_iter().find(|entry| entry.key == key) else { break };
+            at = entry;
+        }
+        at.wrong(why)
+    }
+
     /// A mistake in the key: it isn't one of these.
     pub fn unknown(&self, keys: &[&str]) -> Mistake {
         let (message, help) = suggest::about(self.key, keys);
@@ -62,7 +73,8 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Sets the one of these settings that has this key; `check` looks at the result as a whole.
+    /// Sets the one of these settings that has this key; `check` looks at the result as a whole. Of a list each item
+    /// is set by itself first, so that it is the item that is shown if it is wrong.
     ///
     /// # Errors
     /// What is wrong with the value.
@@ -75,6 +87,11 @@ impl<'a> Entry<'a> {
         let Some(setting) = settings.iter().find(|setting| setting.key == self.key) else {
             return Ok(Known::Only(settings.iter().map(|setting| setting.key).collect()));
         };
+        if let Takes::List(_) = setting.takes {
+            for item in self.some_elements()? {
+                (setting.set)(into, item.string()?).map_err(|why| item.wrong(why))?;
+            }
+        }
         let text = self.text_for(setting)?;
         (setting.set)(into, &text).and_then(|()| check(into)).map_err(|why| self.wrong(why))?;
         match (setting.takes, self.value.get_ref()) {
@@ -92,6 +109,10 @@ impl<'a> Entry<'a> {
             (Takes::Nothing, DeValue::Boolean(value)) => Ok(value.to_string().into()),
             (Takes::Nothing, _) => Err(self.not("true or false")),
             (_, DeValue::String(text)) => Ok(Cow::Borrowed(text)),
+            (Takes::List(_), _) => {
+                let items: Result<Vec<_>, _> = self.elements().iter().map(Entry::string).collect();
+                Ok(items?.join(",").into())
+            }
             (Takes::Octal(_), DeValue::Integer(number)) if number.radix() == 8 => {
                 Ok(Cow::Borrowed(number.as_str()))
             }
@@ -120,6 +141,18 @@ impl<'a> Entry<'a> {
             DeValue::Array(array) => array.iter().map(element).collect(),
             _ => vec![self.clone()],
         }
+    }
+
+    /// The same, but not without any.
+    ///
+    /// # Errors
+    /// That the array is empty.
+    pub fn some_elements(&self) -> Result<Vec<Entry<'a>>, Mistake> {
+        let elements = self.elements();
+        if elements.is_empty() {
+            return Err(self.wrong(format!("'{}' is empty: name at least one, or leave it out", self.key)));
+        }
+        Ok(elements)
     }
 
     /// That the value is something else.

@@ -1,22 +1,23 @@
 //! The file as a whole: what is printed is read again and means the same, and no text brings it down.
 
-use std::{net::IpAddr, time::Duration};
+mod any;
 
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use std::time::Duration;
+
+use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::parse;
 use crate::{
     cli::{
         draft::Draft,
-        settings::report::Reporting,
         write::{defaults, effective},
     },
     config::{
-        AcceptMode, Address, Balance, Deal, Forward, LogFormat, LogTarget, Measure, Options, PollMode,
-        ProxyOptions, Timeouts, Trigger, UpstreamOptions,
+        Access, Cidr, HealthOptions, Limits, OnDown, Options, ProxyOptions, ProxyProtocol, ProxyVersion,
+        Rate, Timeouts,
     },
-    control::{Setup, output::Format},
-    service::{EchoOptions, Kind, Spec},
+    control::Setup,
+    service::{EchoOptions, Kind},
 };
 
 fn setup_of(text: &str) -> Setup {
@@ -42,9 +43,91 @@ fn the_default_configuration_says_the_defaults() {
 
     let all = setup_of(&uncommented());
     assert_eq!((&all.options, &all.plan), (&setup.options, &setup.plan));
-    assert_eq!(all.services[0], setup.services[0]);
+    let Kind::Proxy(routed) = &all.services[0].kind else { panic!("{all:?}") };
+    assert_eq!(routed.routes.len(), 1);
+    assert_eq!(*proxy, ProxyOptions { routes: Vec::new(), ..routed.clone() });
     assert_eq!(all.services[1].kind, Kind::Echo(EchoOptions::default()));
-    assert!(uncommented().lines().filter(|line| line.contains(" = ")).count() > 35);
+    assert!(uncommented().lines().filter(|line| line.contains(" = ")).count() > 75);
+}
+
+/// A file with one proxy: these lines, behind where it listens.
+fn proxy_of(lines: &str) -> ProxyOptions {
+    let text = format!("[[service]]\nkind = \"proxy\"\nlisten = \"127.0.0.1:1\"\n{lines}");
+    match setup_of(&text).services.remove(0).kind {
+        Kind::Proxy(proxy) => proxy,
+        Kind::Echo(echo) => panic!("{echo:?}"),
+    }
+}
+
+#[test]
+fn upstreams_in_each_form() {
+    let proxy = proxy_of(
+        r#"upstream = [
+             { address = "10.0.0.1:5432", weight = 2 },
+             { address = "10.0.0.2:5432", backup = true },
+             { dns = "db.internal:5432" },
+             { srv = "_postgres._tcp.db.internal" },
+             "dns:web:80=3",
+             "unix:/run/a=b",
+           ]"#,
+    );
+    let upstreams = proxy.upstreams.iter();
+    let upstreams: Vec<_> = upstreams.map(|it| (it.place.to_string(), it.weight, it.backup)).collect();
+    let expected = [
+        ("10.0.0.1:5432", 2, false),
+        ("10.0.0.2:5432", 1, true),
+        ("dns:db.internal:5432", 1, false),
+        ("srv:_postgres._tcp.db.internal", 1, false),
+        ("dns:web:80", 3, false),
+        ("unix:/run/a=b", 1, false),
+    ];
+    assert_eq!(upstreams, expected.map(|(place, weight, backup)| (place.to_owned(), weight, backup)));
+}
+
+#[test]
+fn a_proxy_in_full() {
+    let proxy = proxy_of(
+        r#"timeout.header = "2s"
+           health = { interval = "2s", send = "PING\r\n", expect = '\x00+OK', on_down = "close" }
+           limit = { connections = 10_000, per_source = 100, accept_rate = "2000/s", queue = 500 }
+           allow = ["10.0.0.0/8", "::1"]
+           deny = "10.6.6.0/24"
+           proxy_protocol = { accept_from = ["10.1.0.0/16", "unix"], send = "v2" }
+           [[service.route]]
+           sni = ["*.Example.com", "a.example"]
+           upstream = ["10.0.0.9:443", "10.0.0.8:443"]
+           [[service.route]]
+           alpn = "h2"
+           upstream = [{ dns = "web.internal:443" }]"#,
+    );
+    assert_eq!(proxy.timeouts, Timeouts { header: Duration::from_secs(2), ..Timeouts::default() });
+    let health = HealthOptions {
+        interval: Some(Duration::from_secs(2)),
+        send: Some(b"PING\r\n".into()),
+        expect: Some(b"\0+OK".into()),
+        on_down: OnDown::Close,
+        ..HealthOptions::default()
+    };
+    assert_eq!(proxy.health, health);
+    let limits = Limits {
+        connections: Some(10_000),
+        per_source: Some(100),
+        accept_rate: Some(Rate { count: 2000, per: Duration::from_secs(1) }),
+        queue: 500,
+        ..Limits::default()
+    };
+    assert_eq!(proxy.limits, limits);
+    let cidr = |text: &str| text.parse::<Cidr>().expect("a network");
+    let access = Access { allow: vec![cidr("10.0.0.0/8"), cidr("::1")], deny: vec![cidr("10.6.6.0/24")] };
+    assert_eq!(proxy.access, access);
+    let accept_from = vec![cidr("10.1.0.0/16")];
+    let send = Some(ProxyVersion::V2);
+    assert_eq!(proxy.proxy_protocol, ProxyProtocol { accept_from, accept_from_unix: true, send });
+    let [names, h2] = &proxy.routes[..] else { panic!("{:?}", proxy.routes) };
+    assert!(names.sni[0].matches("b.example.com") && names.sni[1].matches("a.example"));
+    assert_eq!((names.sni.len(), names.alpn.len(), names.upstreams.len()), (2, 0, 2));
+    assert_eq!((h2.sni.len(), &h2.alpn[..]), (0, &["h2".to_owned()][..]));
+    assert!(proxy.upstreams.is_empty() && proxy.needs_keeper());
 }
 
 #[test]
@@ -94,12 +177,21 @@ const TOKENS: &[&str] = &[
     "true",
     "[[service]]",
     "[service.timeout]",
+    "[service.health]",
+    "[[service.route]]",
     "[runtime]",
     "kind",
     "upstream",
     "name = \"db\"",
     "timeout",
     "weight = 0",
+    "backup = true",
+    "dns",
+    "srv",
+    "0/s",
+    "10.1.2.3/8",
+    "\\q",
+    "none",
     "unix:",
     "unlimited",
     "off",
@@ -120,10 +212,10 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        (0..5000_usize, 1..40_usize).prop_map(|(at, len)| Change::Cut(at, len)),
-        (0..5000_usize, select(TOKENS)).prop_map(|(at, token)| Change::Insert(at, token)),
-        (0..5000_usize, 1..200_usize, 0..5000_usize).prop_map(|(at, len, to)| Change::Copy(at, len, to)),
-        (0..5000_usize, any::<char>()).prop_map(|(at, c)| Change::Byte(at, c)),
+        (0..16_000_usize, 1..40_usize).prop_map(|(at, len)| Change::Cut(at, len)),
+        (0..16_000_usize, select(TOKENS)).prop_map(|(at, token)| Change::Insert(at, token)),
+        (0..16_000_usize, 1..200_usize, 0..16_000_usize).prop_map(|(at, len, to)| Change::Copy(at, len, to)),
+        (0..16_000_usize, any::<char>()).prop_map(|(at, c)| Change::Byte(at, c)),
     ]
 }
 
@@ -167,142 +259,6 @@ fn assert_survives(text: &str) {
     }
 }
 
-fn duration() -> impl Strategy<Value = Duration> {
-    prop_oneof![1..100_000_000_u64, (1..100_000_u64).prop_map(|s| s * 1_000_000_000)]
-        .prop_map(Duration::from_nanos)
-}
-
-fn address(port: u16) -> impl Strategy<Value = Address> {
-    prop_oneof![
-        "[a-z][a-z0-9.-]{0,12}".prop_map(move |host| Address::Tcp { host, port }),
-        any::<IpAddr>().prop_map(move |ip| Address::Tcp { host: ip.to_string(), port }),
-        "/[ -~äöü\\\\\"]{0,20}".prop_map(move |path| Address::Unix(format!("{path}{port}").into())),
-    ]
-}
-
-fn options() -> impl Strategy<Value = Options> {
-    let modes = (
-        select(AcceptMode::ALL),
-        select(Trigger::ALL),
-        select(&[Trigger::Level, Trigger::Edge][..]),
-        prop_oneof![Just(PollMode::Block), Just(PollMode::Spin), duration().prop_map(PollMode::Adaptive)],
-        select(Deal::ALL),
-        select(Measure::ALL),
-    );
-    let cores = vec(0..300_usize, 1..20).prop_map(|mut cores| {
-        cores.sort_unstable();
-        cores.dedup();
-        cores
-    });
-    let budget = || prop_oneof![1..5_000_000_usize, Just(usize::MAX), (1..9_usize).prop_map(|m| m << 20)];
-    let numbers =
-        (option::of(1..=1024_usize), option::of(cores), 1..=u32::MAX, option::of(budget()), budget());
-    (modes, numbers, any::<[bool; 2]>(), 1..=i32::MAX, 0..=0o777_u32).prop_map(
-        |(modes, numbers, [pin, nodelay], backlog, unix_mode)| {
-            let (accept, trigger, listen_trigger, poll, deal, measure) = modes;
-            let (workers, cores, rotate_every, accept_budget, budget) = numbers;
-            Options {
-                workers,
-                cores,
-                pin,
-                accept,
-                trigger,
-                listen_trigger,
-                poll,
-                rotate_every,
-                deal,
-                accept_budget,
-                budget,
-                backlog,
-                nodelay,
-                unix_mode,
-                measure,
-                ..Options::default()
-            }
-        },
-    )
-}
-
-fn reporting() -> impl Strategy<Value = Reporting> {
-    let format = option::of(select(&[Format::Text, Format::Json][..]));
-    let path = || "/[ -~\\\\\"ä]{1,20}";
-    let log = option::of(prop_oneof![
-        Just(LogTarget::Stdout),
-        path().prop_map(|path| LogTarget::File(path.into()))
-    ]);
-    let times = (option::of(duration()), option::of(duration()));
-    let files = (option::of(path()), option::of(path()));
-    (format, files, times, log, select(LogFormat::ALL)).prop_map(
-        |(report, (file, hlog), (duration, report_every), access_log, log_format)| Reporting {
-            duration,
-            report_file: file.map(Into::into),
-            report_every,
-            hlog: hlog.map(Into::into),
-            access_log,
-            log_format,
-            ..Reporting::new(report)
-        },
-    )
-}
-
-fn timeouts() -> impl Strategy<Value = Timeouts> {
-    let limits = || option::of(duration());
-    let must = (duration(), duration(), duration());
-    (must, limits(), limits(), limits(), limits(), limits()).prop_map(
-        |((connect, connect_total, drain), idle, half_closed, session, keepalive, user)| Timeouts {
-            connect,
-            connect_total,
-            idle,
-            half_closed,
-            session,
-            drain,
-            keepalive,
-            user,
-        },
-    )
-}
-
-fn kind() -> impl Strategy<Value = Kind> {
-    let work = select(&["none", "spin:fixed:50us", "block:bimodal:1ns,60s,0.000001", "spin:exp:0"][..]);
-    let echo = (work, any::<u64>(), any::<bool>(), option::of(duration())).prop_map(
-        |(work, seed, greet, idle_timeout)| {
-            Kind::Echo(EchoOptions { work: work.parse().ok(), seed, greet, idle_timeout })
-        },
-    );
-    let upstreams = vec(1..=256_u32, 1..4).prop_flat_map(|upstreams| {
-        let ports = upstreams.into_iter().enumerate();
-        let upstream = |(index, weight): (usize, u32)| {
-            address(index as u16 + 1).prop_map(move |address| UpstreamOptions { address, weight })
-        };
-        ports.map(upstream).collect::<Vec<_>>()
-    });
-    let modes = (select(Balance::ALL), select(Forward::ALL), option::of(any::<IpAddr>()), any::<u32>());
-    let proxy = (upstreams, modes, timeouts()).prop_map(|(upstreams, modes, timeouts)| {
-        let (balance, forward, source, retries) = modes;
-        Kind::Proxy(ProxyOptions { upstreams, balance, forward, source, retries, timeouts })
-    });
-    prop_oneof![echo, proxy]
-}
-
-fn draft() -> impl Strategy<Value = Draft> {
-    let services = vec(kind(), 1..5).prop_flat_map(|kinds| {
-        let spec = |(index, kind): (usize, Kind)| {
-            let listen = address(7000 + index as u16);
-            ("[a-zé0-9._-]{0,8}", listen).prop_map(move |(name, listen)| Spec {
-                name: format!("{name}{index}"),
-                listen: vec![listen],
-                kind: kind.clone(),
-            })
-        };
-        kinds.into_iter().enumerate().map(spec).collect::<Vec<_>>()
-    });
-    (options(), reporting(), services).prop_map(|(options, reporting, services)| {
-        // What times nothing has no histograms to log.
-        let hlog = reporting.hlog.clone().filter(|_| options.measure == Measure::Full);
-        Draft { options, ..Draft::new(Reporting { hlog, ..reporting }, services) }
-    })
-}
-
 proptest! {
     #[test]
     fn no_text_brings_it_down(changes in vec(change(), 0..12)) {
@@ -310,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_in_force_is_read_again(draft in draft()) {
+    fn what_is_in_force_is_read_again(draft in any::draft()) {
         let setup = draft.finish().expect("valid by its making");
         prop_assert_eq!(setup_of(&effective(&setup)), setup);
     }

@@ -4,9 +4,13 @@
 //! tables in this folder. So a flag and a key take the same values and refuse them with the same words, and what is
 //! printed can be read again.
 
+pub mod clients;
+pub mod echo;
+pub mod health;
+pub mod limits;
+pub mod proxy;
 pub mod report;
 pub mod runtime;
-pub mod service;
 pub mod values;
 
 /// One thing that can be set on a `T`.
@@ -38,4 +42,6 @@ pub enum Takes {
     Text(&'static str),
     /// The path of a file.
     Path(&'static str),
+    /// Several of these, or `none`: a flag that may be repeated; an array of strings.
+    List(&'static str),
 }

@@ -122,6 +122,31 @@ pub const RUNTIME: &[Setting<Options>] = &[
         show: |options| format!("{:04o}", options.unix_mode),
     },
     Setting {
+        flag: "max-connections",
+        key: "max_connections",
+        takes: Number("N|off"),
+        help: "The most sessions of all services together; further ones are refused (reset)",
+        set: |options, text| put(&mut options.max_connections, values::limit(text)),
+        show: |options| values::show_limit(options.max_connections),
+    },
+    Setting {
+        flag: "on-fd-limit",
+        key: "on_fd_limit",
+        takes: Text("WHAT"),
+        help: "What happens to connections when descriptors run out: wait (in the accept queue), shed (they are \
+               reset)",
+        set: |options, text| put(&mut options.on_fd_limit, text.parse()),
+        show: |options| options.on_fd_limit.to_string(),
+    },
+    Setting {
+        flag: "resolver",
+        key: "resolver",
+        takes: Text("IP:PORT|system"),
+        help: "The DNS server to ask for dns: and srv: upstreams; system is those of /etc/resolv.conf",
+        set: |options, text| put(&mut options.resolver, values::resolver(text)),
+        show: |options| values::or("system", options.resolver.as_ref(), ToString::to_string),
+    },
+    Setting {
         flag: "measure",
         key: "measure",
         takes: Text("LEVEL"),

@@ -1,6 +1,10 @@
 //! How values are read and written that are neither modes nor units, and the words that stand for none.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use crate::config::units;
 
@@ -111,6 +115,75 @@ pub fn source(text: &str) -> Result<Option<IpAddr>, String> {
         text.parse()
             .map_err(|_| format!("'{text}' is not an IP address: write one, such as 10.0.0.7, or none"))
     })
+}
+
+/// How often in a row.
+pub fn in_a_row(text: &str) -> Result<u32, String> {
+    let times = text.parse().ok().filter(|times| *times > 0);
+    times.ok_or_else(|| format!("'{text}' is not a number of times in a row: write 1 or more"))
+}
+
+/// A port that can be connected to.
+pub fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| format!("'{text}' is not a port: write 1 to 65535"))
+}
+
+/// The most sessions, or `off`.
+pub fn limit(text: &str) -> Result<Option<u64>, String> {
+    unless("off", text, |text| match text.parse() {
+        Ok(0) => Err("a limit of 0 would let nobody in: use 1 or more, or off".into()),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err(format!("'{text}' is not a limit: write 1 or more, or off")),
+    })
+}
+
+/// Writes what [`limit`] reads.
+pub fn show_limit(limit: Option<u64>) -> String {
+    or("off", limit.as_ref(), ToString::to_string)
+}
+
+/// How many may wait.
+pub fn queue(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("'{text}' is not the length of a queue: write 0 or more"))
+}
+
+/// How many bits of an IPv6 address make a source.
+pub fn v6_prefix(text: &str) -> Result<u8, String> {
+    let prefix = text.parse().ok().filter(|prefix| (1..=128).contains(prefix));
+    prefix.ok_or_else(|| format!("'{text}' is not the length of an IPv6 prefix: write 1 to 128"))
+}
+
+/// The address of a DNS server, or `system`.
+pub fn resolver(text: &str) -> Result<Option<SocketAddr>, String> {
+    unless("system", text, |text| {
+        let with_port = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+        let address = with_port.or_else(|| text.parse::<IpAddr>().ok().map(|ip| (ip, 53).into()));
+        address.ok_or_else(|| {
+            format!(
+                "'{text}' is not the address of a DNS server: write IP:PORT, such as 127.0.0.1:53, or system"
+            )
+        })
+    })
+}
+
+/// What is between the commas; nothing, where that is `none`.
+pub fn items(text: &str) -> impl Iterator<Item = &str> {
+    let text = (text != "none").then_some(text);
+    text.into_iter().flat_map(|text| text.split(',').map(str::trim))
+}
+
+/// A list, or `none`.
+pub fn list<T: FromStr<Err = String>>(text: &str) -> Result<Vec<T>, String> {
+    items(text).map(str::parse::<T>).collect()
+}
+
+/// Writes what [`list`] reads.
+pub fn show_list<T: ToString>(list: &[T]) -> String {
+    if list.is_empty() {
+        return "none".into();
+    }
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The name of a service, which reports and ledgers have between blanks.

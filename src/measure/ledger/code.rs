@@ -25,6 +25,14 @@ pub enum Cause {
     Drain,
     /// An error of ours: descriptors, memory.
     Error,
+    /// A limit was reached.
+    Limit,
+    /// The access lists don't admit the client.
+    Access,
+    /// What it began with was no PROXY header where one is due, or asked for nothing that there is a route for.
+    BadHeader,
+    /// The checks of its upstream failed, and its sessions are closed then.
+    UpstreamDown,
 }
 
 /// How far a session had come when the first thing happened that ended it.
@@ -38,6 +46,10 @@ pub enum Phase {
     Data,
     /// One side had ended its stream.
     HalfClosed,
+    /// Its PROXY header, or its ClientHello, was being read.
+    Header,
+    /// It waited for others to end.
+    Queued,
 }
 
 /// How a session ended: `CD` is 'the client ended its stream first, after the upstream had sent data'.
@@ -51,7 +63,7 @@ pub struct Code {
 
 impl Cause {
     /// Every cause, in the order of reports and documents.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientFin,
         Self::ClientReset,
         Self::UpstreamFin,
@@ -62,6 +74,10 @@ impl Cause {
         Self::SessionTimeout,
         Self::Drain,
         Self::Error,
+        Self::Limit,
+        Self::Access,
+        Self::BadHeader,
+        Self::UpstreamDown,
     ];
 
     /// Its letter.
@@ -77,6 +93,10 @@ impl Cause {
             Self::SessionTimeout => 'S',
             Self::Drain => 'D',
             Self::Error => 'E',
+            Self::Limit => 'L',
+            Self::Access => 'A',
+            Self::BadHeader => 'B',
+            Self::UpstreamDown => 'X',
         }
     }
 
@@ -85,7 +105,15 @@ impl Cause {
         match self {
             Self::ClientFin | Self::ClientReset => "client",
             Self::UpstreamFin | Self::UpstreamReset | Self::NoUpstream => "upstream",
-            Self::NoPort | Self::Timeout | Self::SessionTimeout | Self::Drain | Self::Error => "proxy",
+            Self::NoPort
+            | Self::Timeout
+            | Self::SessionTimeout
+            | Self::Drain
+            | Self::Error
+            | Self::Limit
+            | Self::Access
+            | Self::BadHeader
+            | Self::UpstreamDown => "proxy",
         }
     }
 
@@ -100,13 +128,18 @@ impl Cause {
             Self::SessionTimeout => "session-timeout",
             Self::Drain => "drain",
             Self::Error => "error",
+            Self::Limit => "limit",
+            Self::Access => "access",
+            Self::BadHeader => "header",
+            Self::UpstreamDown => "down",
         }
     }
 }
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 4] = [Self::Connecting, Self::Waiting, Self::Data, Self::HalfClosed];
+    pub const ALL: [Self; 6] =
+        [Self::Connecting, Self::Waiting, Self::Data, Self::HalfClosed, Self::Header, Self::Queued];
 
     /// Its letter.
     pub const fn letter(self) -> char {
@@ -115,6 +148,8 @@ impl Phase {
             Self::Waiting => 'W',
             Self::Data => 'D',
             Self::HalfClosed => 'H',
+            Self::Header => 'R',
+            Self::Queued => 'Q',
         }
     }
 
@@ -125,6 +160,8 @@ impl Phase {
             Self::Waiting => "waiting",
             Self::Data => "data",
             Self::HalfClosed => "half-closed",
+            Self::Header => "header",
+            Self::Queued => "queued",
         }
     }
 }
@@ -158,17 +195,25 @@ impl Code {
             (Cause::Timeout, Phase::Connecting) => "connecting took longer than its timeouts",
             (Cause::Timeout, Phase::Waiting | Phase::Data) => "no byte passed for the idle timeout",
             (Cause::Timeout, Phase::HalfClosed) => "no byte passed for the half-closed timeout",
+            (Cause::Timeout, Phase::Header) => "the PROXY header or the ClientHello took too long",
+            (Cause::Timeout, Phase::Queued) => "no slot came free within the queue timeout",
             (Cause::SessionTimeout, _) => "the session timeout was over",
             (Cause::Drain, _) => "the drain time was over",
             (Cause::Error, _) => "descriptors or memory ran out, or a call failed",
+            (Cause::Limit, _) => "a limit was reached",
+            (Cause::Access, _) => "the access lists do not admit the client",
+            (Cause::BadHeader, _) => "no valid PROXY header, or no route",
+            (Cause::UpstreamDown, _) => "the upstream's checks failed",
         };
         match (self.cause, self.phase) {
             (Cause::NoUpstream | Cause::NoPort | Cause::Timeout, Phase::Connecting) => what.to_owned(),
-            (Cause::Timeout, Phase::HalfClosed) => what.to_owned(),
+            (Cause::Timeout, Phase::HalfClosed | Phase::Header | Phase::Queued) => what.to_owned(),
             (_, Phase::Connecting) => format!("{what}, before an upstream was connected"),
             (_, Phase::Waiting) => format!("{what}, before the upstream had sent anything"),
             (_, Phase::Data) => format!("{what}, after the upstream had sent data"),
             (_, Phase::HalfClosed) => format!("{what}, after one side had ended its stream"),
+            (_, Phase::Header) => format!("{what}, while the header was read"),
+            (_, Phase::Queued) => format!("{what}, while it waited for a slot"),
         }
     }
 }
@@ -216,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_refused() {
-        for text in ["", "C", "CX", "XC", "CDC", "cd", "é"] {
+        for text in ["", "C", "CX", "YC", "CDC", "cd", "é"] {
             assert_eq!(text.parse::<Code>(), Err(UnknownCode), "{text}");
         }
     }

@@ -16,7 +16,8 @@ pub struct Names {
     pub services: Vec<String>,
     /// Listen addresses over all services.
     pub listeners: Vec<String>,
-    /// Upstream addresses over all services.
+    /// Upstream addresses over all services, by slot; empty where the slot is that of a name, and a session says which
+    /// address it had.
     pub upstreams: Vec<String>,
 }
 
@@ -72,7 +73,7 @@ fn each_field(entry: &Entry, names: &Names, mut field: impl FnMut(Name, Value<'_
     field(Plain("session"), Value::Number(entry.session));
     field(Plain("client"), Value::Shown(&entry.client));
     field(Plain("listener"), name_of(&names.listeners, Some(entry.listener.into())));
-    field(Plain("upstream"), name_of(&names.upstreams, entry.upstream));
+    field(Plain("upstream"), upstream(entry, names));
     field(Plain("local"), entry.local.as_ref().map_or(Value::Absent, |local| Value::Shown(local)));
     field(Plain("attempts"), Value::Number(entry.attempts.into()));
     field(Time("connect"), nanos(entry.connect_ns));
@@ -84,12 +85,22 @@ fn each_field(entry: &Entry, names: &Names, mut field: impl FnMut(Name, Value<'_
     field(Bytes("from_upstream"), Value::Number(entry.bytes_from_upstream));
     field(Bytes("undelivered"), Value::Number(entry.bytes_undelivered));
     field(Bytes("spliced"), Value::Number(entry.bytes_spliced));
+    field(Plain("via"), entry.via.as_ref().map_or(Value::Absent, |via| Value::Shown(via)));
+    field(Plain("sni"), entry.sni.as_deref().map_or(Value::Absent, Value::Word));
+    field(Time("queued"), nanos(entry.queued_ns));
     field(Plain("end"), Value::Shown(&entry.code));
     field(Plain("by"), Value::Shown(&entry.code.cause.by()));
     field(Plain("how"), Value::Shown(&entry.code.cause.how()));
     field(Plain("phase"), Value::Shown(&entry.code.phase.name()));
     let error = entry.error.map(|error| sys::reason(&error.into()));
     field(Plain("error"), error.as_deref().map_or(Value::Absent, Value::Word));
+}
+
+fn upstream<'a>(entry: &'a Entry, names: &'a Names) -> Value<'a> {
+    match (name_of(&names.upstreams, entry.upstream), &entry.place) {
+        (Value::Word(""), Some(place)) => Value::Shown(place),
+        (name, _) => name,
+    }
 }
 
 fn name_of(names: &[String], index: Option<u32>) -> Value<'_> {
@@ -190,7 +201,7 @@ mod tests {
             "2026-03-01T12:00:00.123456Z service=db worker=1 session=42 client=127.0.0.1:40112 \
              listener=127.0.0.1:7000 upstream=127.0.0.1:5433 local=127.0.0.1:51034 attempts=1 connect=0.000180 \
              first_byte=0.002750 life=1.500250 in=512 out=65536 to_upstream=512 from_upstream=65536 \
-             undelivered=0 spliced=0 end=CD by=client how=fin phase=data error=-\n"
+             undelivered=0 spliced=0 via=- sni=- queued=- end=CD by=client how=fin phase=data error=-\n"
         );
     }
 
@@ -202,8 +213,8 @@ mod tests {
              \"client\":\"127.0.0.1:40112\",\"listener\":\"127.0.0.1:7000\",\"upstream\":\"127.0.0.1:5433\",\
              \"local\":\"127.0.0.1:51034\",\"attempts\":1,\"connect_ns\":180000,\"first_byte_ns\":2750000,\
              \"life_ns\":1500250000,\"bytes_in\":512,\"bytes_out\":65536,\"bytes_to_upstream\":512,\
-             \"bytes_from_upstream\":65536,\"bytes_undelivered\":0,\"bytes_spliced\":0,\"end\":\"CD\",\
-             \"by\":\"client\",\"how\":\"fin\",\"phase\":\"data\",\"error\":null}\n"
+             \"bytes_from_upstream\":65536,\"bytes_undelivered\":0,\"bytes_spliced\":0,\"via\":null,\"sni\":null,\
+             \"queued_ns\":null,\"end\":\"CD\",\"by\":\"client\",\"how\":\"fin\",\"phase\":\"data\",\"error\":null}\n"
         );
     }
 
@@ -264,6 +275,30 @@ mod tests {
             assert_eq!(json.get(field), Some(&Json::Null), "{field}");
         }
         assert_eq!(json["error"], "connection refused");
+    }
+
+    #[test]
+    fn what_only_some_sessions_have() {
+        let entry = Entry {
+            via: Some(Peer::Unix),
+            sni: Some("a b.example".into()),
+            queued_ns: Some(12_000_000),
+            ..samples::entry()
+        };
+        let line = text(&entry, &samples::names());
+        assert!(line.contains(" via=unix: sni=a_b.example queued=0.012000 end=CD "), "{line}");
+        let line: Json = serde_json::from_str(&json(&entry, &samples::names())).unwrap();
+        let told = ["via", "sni", "queued_ns"].map(|field| line[field].to_string());
+        assert_eq!(told, ["\"unix:\"", "\"a b.example\"", "12000000"]);
+    }
+
+    #[test]
+    fn an_upstream_that_was_found_by_a_name_is_called_by_its_address() {
+        let names = Names { upstreams: vec![String::new(); 2], ..samples::names() };
+        let line = text(&samples::entry(), &names);
+        assert!(line.contains(" upstream=127.0.0.1:5433 "), "{line}");
+        let line = text(&Entry { place: None, ..samples::entry() }, &names);
+        assert!(line.contains(" upstream=- "), "{line}");
     }
 
     #[test]

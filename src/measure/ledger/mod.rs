@@ -1,8 +1,8 @@
 //! The close ledger: one line for each session that has ended, and why.
 //!
-//! A worker fills an [`Entry`], plain data without heap, and hands it on; whoever writes the ledger turns it into
-//! a line (`line`). How a session ended is told by a [`Code`] of two letters, the same in the ledger, in
-//! reports ([`Ends`] counts by it) and in `docs/ledger.md`.
+//! A worker fills an [`Entry`], plain data (with heap only for the name in a ClientHello), and hands it on; whoever
+//! writes the ledger turns it into a line (`line`). How a session ended is told by a [`Code`] of two letters, the
+//! same in the ledger, in reports ([`Ends`] counts by it) and in `docs/ledger.md`.
 
 mod code;
 mod ends;
@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use crate::sys::{Errno, socket::Peer};
 
 /// What there is to say of a session that has ended. Times are of the monotonic clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its service, by its index in [`Names::services`].
     pub service: u16,
@@ -31,6 +31,8 @@ pub struct Entry {
     pub listener: u16,
     /// The upstream it was connected to, or the last that was tried, by its index in [`Names::upstreams`].
     pub upstream: Option<u32>,
+    /// Where that upstream was tried: what one is called that was found by a name.
+    pub place: Option<SocketAddr>,
     /// Our address towards the upstream.
     pub local: Option<SocketAddr>,
     /// Attempts to connect.
@@ -55,6 +57,12 @@ pub struct Entry {
     pub bytes_undelivered: u64,
     /// Of the bytes written to either side, those that crossed by splice.
     pub bytes_spliced: u64,
+    /// Who sent the PROXY header that says who the client is.
+    pub via: Option<Peer>,
+    /// The name that the ClientHello asked for.
+    pub sni: Option<Box<str>>,
+    /// How long it waited for a slot.
+    pub queued_ns: Option<u64>,
     /// How it ended.
     pub code: Code,
     /// The last error that a call returned for it.
@@ -76,6 +84,7 @@ pub(crate) mod samples {
             client: Peer::Tcp("127.0.0.1:40112".parse().unwrap()),
             listener: 0,
             upstream: Some(1),
+            place: Some("127.0.0.1:5433".parse().unwrap()),
             local: Some("127.0.0.1:51034".parse().unwrap()),
             attempts: 1,
             opened_ns: 5_000_000_000,
@@ -88,6 +97,9 @@ pub(crate) mod samples {
             bytes_from_upstream: 65_536,
             bytes_undelivered: 0,
             bytes_spliced: 0,
+            via: None,
+            sni: None,
+            queued_ns: None,
             code: Code { cause: Cause::ClientFin, phase: Phase::Data },
             error: None,
         }

@@ -64,15 +64,27 @@ pub struct ListenerInfo {
     pub accept: AcceptMode,
 }
 
-/// One upstream.
-#[derive(Clone, Debug)]
+/// One upstream, or a slot for one.
+#[derive(Clone, Debug, Default)]
 pub struct UpstreamInfo {
     /// The name of its service.
     pub service: String,
-    /// Its address, as it was typed.
+    /// Its address, as it was typed; of one that was found by a name, the address that was found.
     pub address: String,
     /// Its share, against the others'.
     pub weight: u32,
+    /// Whether it is used only while no other of its group is usable.
+    pub backup: bool,
+    /// Whether it gets sessions.
+    pub state: &'static str,
+    /// Whether nobody has its slot.
+    pub is_vacant: bool,
+    /// Whether the DNS answer that it comes from is older than it said that it may be.
+    pub stale: bool,
+    /// Checks that passed.
+    pub checks_passed: u64,
+    /// Checks that failed.
+    pub checks_failed: u64,
 }
 
 impl<'a> RunInfo<'a> {
@@ -118,7 +130,7 @@ impl Report {
             workers: workers.iter().map(Worker::new).collect(),
             acceptor: acceptor.cloned(),
             ends: ends(workers),
-            upstreams: upstreams.map(|(index, info)| Upstream::new(info, index, workers)).collect(),
+            upstreams: upstreams.filter_map(|(index, info)| Upstream::new(info, index, workers)).collect(),
             notes: run.notes,
             merged: Vec::new(),
             merged_balance: None,
@@ -170,10 +182,24 @@ impl Service {
 }
 
 impl Upstream {
-    fn new(info: UpstreamInfo, index: usize, workers: &[WorkerSnapshot]) -> Self {
+    /// `None`: nobody has its slot, and nobody who had it ever got a session.
+    fn new(info: UpstreamInfo, index: usize, workers: &[WorkerSnapshot]) -> Option<Self> {
         let mut counts = UpstreamCounts::default();
         workers.iter().filter_map(|worker| worker.upstreams.get(index)).for_each(|of_one| counts += of_one);
-        Self { service: info.service, address: info.address, weight: info.weight, counts }
+        if info.is_vacant && counts == UpstreamCounts::default() {
+            return None;
+        }
+        Some(Self {
+            service: info.service,
+            address: info.address,
+            weight: info.weight,
+            backup: info.backup,
+            state: info.state.to_owned(),
+            stale: info.stale,
+            checks_passed: info.checks_passed,
+            checks_failed: info.checks_failed,
+            counts,
+        })
     }
 }
 
@@ -371,10 +397,32 @@ mod tests {
     }
 
     #[test]
+    fn a_vacant_slot_is_left_out_unless_it_had_sessions() {
+        let vacant = |address: &str| UpstreamInfo {
+            address: address.to_owned(),
+            state: "vacant",
+            is_vacant: true,
+            ..UpstreamInfo::default()
+        };
+        let options = Options::default();
+        let run = RunInfo {
+            upstreams: vec![vacant("never"), vacant("once")],
+            ..RunInfo::new(SystemTime::now(), Duration::from_secs(1), &options)
+        };
+        let once = UpstreamCounts { connected: 1, ..UpstreamCounts::default() };
+        let worker =
+            WorkerSnapshot { upstreams: vec![UpstreamCounts::default(), once], ..samples::snapshot(0, 1) };
+        let report = Report::new(run, &[worker], None);
+        assert_eq!(report.upstreams.iter().map(|it| &*it.address).collect::<Vec<_>>(), ["once"]);
+    }
+
+    #[test]
     fn upstreams_and_services_are_told_apart_and_add_up() {
         let report: Value = serde_json::from_str(&samples::proxy().to_json_line()).unwrap();
         let upstreams = report["upstreams"].as_array().unwrap();
-        for field in "service address weight active connected failed bytes_to bytes_from ends".split(' ') {
+        let fields = "service address weight backup state stale checks_passed checks_failed active connected failed \
+                      bytes_to bytes_from ejections ends";
+        for field in fields.split(' ') {
             assert!(upstreams.iter().all(|upstream| upstream.get(field).is_some()), "{field}");
         }
         let sum =

@@ -298,6 +298,9 @@ fn upstreams(runs: &[Run]) -> Result<Vec<Upstream>, String> {
                 None => upstreams.push(upstream.clone()),
                 Some(known) => {
                     known.counts = sum(&known.counts, &upstream.counts).ok_or_else(|| too_large(name))?;
+                    known.checks_passed = known.checks_passed.saturating_add(upstream.checks_passed);
+                    known.checks_failed = known.checks_failed.saturating_add(upstream.checks_failed);
+                    (known.state, known.stale) = (upstream.state.clone(), upstream.stale);
                 }
             }
         }

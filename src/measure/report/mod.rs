@@ -252,6 +252,16 @@ pub struct Upstream {
     pub address: String,
     /// Its share, against the others'.
     pub weight: u32,
+    /// Whether it is used only while no other of its group is usable.
+    pub backup: bool,
+    /// Whether it gets sessions: `up`, `down`, `leaving`, `vacant`.
+    pub state: String,
+    /// Whether the DNS answer that it comes from is older than it said that it may be.
+    pub stale: bool,
+    /// Checks that passed.
+    pub checks_passed: u64,
+    /// Checks that failed.
+    pub checks_failed: u64,
     /// What all workers counted of it.
     #[serde(flatten)]
     pub counts: UpstreamCounts,

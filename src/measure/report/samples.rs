@@ -59,6 +59,8 @@ pub(crate) fn proxy() -> Report {
         service: service.to_owned(),
         address: address.to_owned(),
         weight,
+        state: "up",
+        ..UpstreamInfo::default()
     };
     run.upstreams = vec![
         upstream("db", "127.0.0.1:5432", 2),
@@ -112,6 +114,7 @@ fn upstream(counts: &Counts, fifths: u64, failed: u64, codes: &[(&str, u64)]) ->
         failed,
         bytes_to: counts.bytes_in / 5 * fifths,
         bytes_from: counts.bytes_out / 5 * fifths,
+        ejections: 0,
         ends,
     }
 }
@@ -142,7 +145,8 @@ fn as_if_elsewhere(report: Report) -> Report {
     Report { machine, version: "0.1.0".to_owned(), ..report }
 }
 
-fn snapshot(worker: usize, accepted: u64) -> WorkerSnapshot {
+/// What a worker might hand out.
+pub(crate) fn snapshot(worker: usize, accepted: u64) -> WorkerSnapshot {
     let messages = accepted * 3_000;
     WorkerSnapshot {
         worker,

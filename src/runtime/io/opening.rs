@@ -75,9 +75,9 @@ impl Io<'_> {
         }
     }
 
-    /// The upstream side's socket, for its addresses.
-    pub(crate) fn upstream(&mut self) -> Option<&Socket> {
-        self.link.half(Side::Upstream).socket.as_ref()
+    /// A side's socket, for its addresses.
+    pub(crate) fn socket(&mut self, side: Side) -> Option<&Socket> {
+        self.link.half(side).socket.as_ref()
     }
 
     /// Whether epoll has reported an error on a side, and nothing that its peer had sent before is left to be read.

@@ -22,9 +22,12 @@ impl<S: Service> Worker<S> {
         let Some(token) = self.table.next_token() else {
             // Four million sessions in one worker: refused, and counted.
             self.cx.recorder.counts.errors.other += 1;
-            socket.reset();
-            return self.cx.recorder.closed(now_ns, now_ns);
+            return self.refuse(socket, now_ns);
         };
+        if self.slots.as_ref().is_some_and(|slots| !slots.take()) {
+            self.cx.recorder.counts.refused_limit += 1;
+            return self.refuse(socket, now_ns);
+        }
         let mut link = Link::new(token, socket, now_ns);
         let tries = self.first_read.should_try() || self.cx.is_draining;
         if tries {
@@ -39,6 +42,12 @@ impl<S: Service> Worker<S> {
         let next = if tries { Next::Wait } else { io.settle() };
         self.table.insert(Session { link, state });
         self.go_on(token, next);
+    }
+
+    /// Resets a connection that no session is opened for.
+    fn refuse(&mut self, socket: Socket, now_ns: u64) {
+        socket.reset();
+        self.cx.recorder.closed(now_ns, now_ns);
     }
 
     /// In the sharing modes a wakeup is spent on one worker, and nobody else is told. If it has turns to run
@@ -70,6 +79,7 @@ impl<S: Service> Worker<S> {
         for _ in 0..budget {
             match self.intakes[index].accept(&self.cx.epoll) {
                 Accepted::Session(socket, arrival) => self.open(socket, arrival),
+                Accepted::Shed => self.cx.recorder.counts.shed += 1,
                 Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
                 Accepted::Empty => {
                     self.cx.recorder.count(|counts| counts.accept_eagain += 1);

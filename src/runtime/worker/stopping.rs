@@ -34,6 +34,7 @@ impl<S: Service> Worker<S> {
             for _ in 0..=self.backlog {
                 match intake.accept(&self.cx.epoll) {
                     Accepted::Session(socket, arrival) => self.open(socket, arrival),
+                    Accepted::Shed => self.cx.recorder.counts.shed += 1,
                     Accepted::Gone => self.cx.recorder.count(|counts| counts.accept_aborted += 1),
                     Accepted::Empty => break,
                     Accepted::Exhausted => {

@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use super::{Proxy, Session, nanos, reset_by, session::Stage};
+use super::{
+    Proxy, Session, admission::Admission, arriving::refuse, choosing::Choice, nanos, reset_by, session::Stage,
+};
 use crate::{
     Io, Side, Turn,
     measure::ledger::Cause,
     runtime::io::Connection,
     sys::{Errno, socket::Remote},
-    upstream::{Target, self_connect},
+    upstream::{Target, self_connect, tried::Tried},
 };
 
 /// The pause after all upstreams have failed: it doubles up to the longest, less up to half of it by chance, so that
@@ -19,27 +21,9 @@ use crate::{
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long a worker leaves an upstream alone that has failed a connect, while there are others.
-const REST: Duration = Duration::from_secs(1);
-
 impl Proxy {
-    /// The first attempt. Where it fails for good at once, the session's first turn says so.
-    pub(super) fn begin(&mut self, session: &mut Session, io: &mut Io<'_>) {
-        if self.attempt(session, io) != Turn::Keep {
-            io.set_deadline(Duration::ZERO);
-        }
-    }
-
-    /// A turn of a session without an upstream.
+    /// A turn of a session that has been sent to an upstream, or pauses.
     pub(super) fn go_on_connecting(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        // What it had sent before its reset is delivered all the same.
-        if io.is_gone(Side::Client) {
-            session.end(reset_by(Side::Client));
-            return Turn::Abort;
-        }
-        if session.code().is_some() {
-            return Turn::Abort;
-        }
         match io.connection() {
             Connection::Pending => Turn::Keep,
             Connection::Established => self.established(session, io),
@@ -49,25 +33,21 @@ impl Proxy {
 
     /// The time for an attempt, or for a pause, is over.
     pub(super) fn connect_overdue(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        if io.now_ns() >= session.until_ns {
-            session.end(session.until);
-        }
         match session.stage {
-            _ if session.code().is_some() => Turn::Abort,
             Stage::Connecting => self.failed(session, io, Errno::TIMEDOUT),
-            Stage::Pausing | Stage::Forwarding => self.attempt(session, io),
+            _ => self.attempt(session, io),
         }
     }
 
     /// Whether another upstream may have a session whose upstream has reset it before anything has passed: it was
     /// killed while the session lay in its accept queue. Where there is no other, the client gets the reset.
     pub(super) fn may_go_elsewhere(&self, session: &Session, io: &mut Io<'_>) -> bool {
-        let options = &self.route.options;
-        let has_others = self.route.pool.upstreams.len() > 1 && session.attempts <= options.retries;
-        let is_young = io.now_ns() < io.opened_ns().saturating_add(nanos(options.timeouts.connect_total));
+        let has_others = self.members.has_others(session) && session.attempts <= self.route.options.retries;
+        let is_young = io.now_ns() < self.connect_until_ns(session, io);
         // Nothing has come from it, and nothing of what was read for it has gone out.
-        let [from_client, from_upstream] = session.read;
-        let is_unused = from_upstream == 0 && from_client == io.backlog_len(Side::Upstream) as u64;
+        let for_upstream = session.said() + session.added();
+        let from_upstream = session.read[Side::Upstream as usize];
+        let is_unused = from_upstream == 0 && for_upstream == io.backlog_len(Side::Upstream) as u64;
         let is_unused = is_unused && session.code().is_none_or(|code| code.cause == Cause::ClientFin);
         has_others && is_young && is_unused && io.fault(Side::Upstream).is_none() && !io.is_dead(Side::Client)
     }
@@ -76,32 +56,58 @@ impl Proxy {
     pub(super) fn go_elsewhere(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         let kept = io.backlog_len(Side::Upstream) as u64;
         if let Some(upstream) = session.upstream() {
-            io.recorder().disconnected(self.route.first_upstream + upstream);
-            io.recorder().undelivered(self.route.first_upstream + upstream, kept);
+            io.recorder().disconnected(self.members.flat(upstream));
+            io.recorder().undelivered(self.members.flat(upstream), kept);
         }
         session.was_reset = true;
         self.failed(session, io, Errno::CONNRESET)
     }
 
-    fn attempt(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+    /// An upstream that has reset the session without a word is not well, though it took the connection.
+    pub(super) fn count_early_reset(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        let is_early = session.read[Side::Upstream as usize] == 0;
+        if let Some(upstream) = session.upstream().filter(|_| is_early) {
+            self.members.failed(upstream, session, io);
+        }
+    }
+
+    /// Tries upstreams until one has been asked, or there is a reason to wait, or to give up.
+    pub(super) fn attempt(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         let options = &self.route.options;
-        let places = self.route.pool.upstreams.iter().map(|upstream| upstream.targets.len()).sum::<usize>();
-        let attempts_max = options.retries.saturating_add(1).max(u32::try_from(places).unwrap_or(u32::MAX));
-        let total_ns = io.opened_ns().saturating_add(nanos(options.timeouts.connect_total));
+        let places = u32::try_from(self.members.places(session.group)).unwrap_or(u32::MAX);
+        let attempts_max = options.retries.saturating_add(1).max(places);
         let each_ns = nanos(options.timeouts.connect);
+        let total_ns = self.connect_until_ns(session, io);
+        // Those that had no room after all.
+        let mut full = Tried::default();
         loop {
             if session.attempts >= attempts_max || io.now_ns() >= total_ns {
                 return give_up(session);
             }
-            let chosen = self.choose(session, io.now_ns());
-            let Some(upstream) = chosen.or_else(|| self.with_other_address(session)) else {
-                return self.pause(session, io, total_ns);
+            let choice = self.members.choose(session, self.gate.as_ref(), &full, io.now_ns());
+            let elsewhere =
+                self.members.with_other_address(session).filter(|upstream| !full.contains(*upstream));
+            let upstream = match (choice, elsewhere) {
+                (Choice::Member(upstream), _) | (Choice::Exhausted, Some(upstream)) => upstream,
+                (Choice::Exhausted, None) => return self.pause(session, io, total_ns),
+                (Choice::Full, _) => match self.wait_for_room(session, io) {
+                    Some(turn) => return turn,
+                    None => {
+                        full.clear();
+                        continue;
+                    }
+                },
+                (Choice::Nobody, _) => return nobody(session),
             };
-            self.take(upstream, session);
-            match self.connect(session.place, upstream, io) {
+            if !self.gate.as_mut().is_none_or(|gate| gate.take(upstream, session, io)) {
+                full.insert(upstream);
+                continue;
+            }
+            self.members.take(upstream, session, io.now_ns());
+            match self.connect(session, io) {
                 Ok(()) => {
                     session.attempts += 1;
-                    self.loads.add(io.worker(), self.route.first_upstream + upstream);
+                    self.members.add(upstream, io.worker());
                     session.stage = Stage::Connecting;
                     session.connect_ns = io.now_ns().max(io.opened_ns());
                     io.set_deadline_ns(
@@ -113,53 +119,36 @@ impl Proxy {
                 Err(error) if is_ours(error) => {
                     session.error = Some(error);
                     io.recorder().counts.errors.other += 1;
+                    self.leave(upstream, session, io);
                     return self.pause(session, io, total_ns);
                 }
                 Err(error) => {
                     session.attempts += 1;
+                    self.leave(upstream, session, io);
                     self.count_failure(upstream, session, io, error);
                 }
             }
         }
     }
 
-    /// Somebody who was not tried, and has not just failed another session. Who fails has no sessions, and would
-    /// look like the best choice to each newcomer.
-    fn choose(&mut self, session: &Session, now_ns: u64) -> Option<usize> {
-        self.resting.retain(|(_, until_ns)| *until_ns > now_ns);
-        let mut avoided = session.tried;
-        self.resting.iter().for_each(|(upstream, _)| avoided.insert(*upstream));
-        let rested = self.balancer.choose(&self.loads, &avoided);
-        rested.or_else(|| self.balancer.choose(&self.loads, &session.tried))
+    /// Until when it may go on connecting: what it had to wait for before isn't counted.
+    fn connect_until_ns(&self, session: &Session, io: &Io<'_>) -> u64 {
+        let since_ns = io.opened_ns().saturating_add(session.held_ns(io.now_ns()));
+        since_ns.saturating_add(nanos(self.route.options.timeouts.connect_total))
     }
 
-    /// The upstream that was tried last, where its name has an address that this session has not tried.
-    fn with_other_address(&self, session: &Session) -> Option<usize> {
-        let upstream = session.upstream()?;
-        (usize::from(session.places) < self.route.pool.upstreams[upstream].targets.len()).then_some(upstream)
-    }
-
-    /// Notes whom a session tries, and at which address: the next one, if it has just tried another of the same name,
-    /// else the one that this worker knows to be good.
-    fn take(&self, upstream: usize, session: &mut Session) {
-        let addresses = self.route.pool.upstreams[upstream].targets.len();
-        let is_again = session.places > 0 && session.upstream() == Some(upstream);
-        session.place = if is_again { next_of(session.place, addresses) } else { self.places[upstream] };
-        session.places = if is_again { session.places.saturating_add(1) } else { 1 };
-        session.tried.insert(upstream);
-        session.set_upstream(Some(upstream));
-    }
-
-    fn connect(&self, place: u16, upstream: usize, io: &mut Io<'_>) -> Result<(), Errno> {
-        let remote = match &self.route.pool.upstreams[upstream].targets[usize::from(place)] {
-            Target::Tcp(address) => Remote::Tcp(*address),
-            Target::Unix(path) => Remote::Unix(path),
+    fn connect(&self, session: &Session, io: &mut Io<'_>) -> Result<(), Errno> {
+        let remote = match self.members.target(session) {
+            Some(Target::Tcp(address)) => Remote::Tcp(*address),
+            Some(Target::Unix(path)) => Remote::Unix(path),
+            // One that is up has a target.
+            None => return Err(Errno::ADDRNOTAVAIL),
         };
         io.connect(remote, &self.route.connect)
     }
 
     fn established(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
-        let is_self = io.upstream().is_some_and(|socket| {
+        let is_self = io.socket(Side::Upstream).is_some_and(|socket| {
             let peer = socket.peer();
             socket.local().zip(peer).is_some_and(|(local, peer)| self_connect::is_self(&local, &peer))
         });
@@ -168,14 +157,20 @@ impl Proxy {
             return self.failed(session, io, Errno::CONNREFUSED);
         }
         session.stage = Stage::Forwarding;
-        let kept = session.read[Side::Client as usize];
+        session.is_probe = false;
         session.connect_ns = io.now_ns().saturating_sub(session.connect_ns).max(1);
         if let Some(upstream) = session.upstream() {
-            io.recorder().connected(self.route.first_upstream + upstream, session.connect_ns);
-            // What another, that reset the session unused, didn't take.
-            io.recorder().passed(self.route.first_upstream + upstream, kept, 0);
+            self.members.connected(upstream);
+            io.recorder().connected(self.members.flat(upstream), session.connect_ns);
+            // What was read before there was an upstream, or what another, that reset the session unused, didn't take.
+            io.recorder().passed(self.members.flat(upstream), session.said(), 0);
         }
         io.flush_side(Side::Upstream);
+        // Our own header is no word of the client's.
+        let sent = (session.said() + session.added()).saturating_sub(io.backlog_len(Side::Upstream) as u64);
+        let header = session.added().min(sent);
+        io.recorder()
+            .count(|counts| counts.bytes_to_upstream = counts.bytes_to_upstream.saturating_sub(header));
         self.touch(session, io);
         Turn::Keep
     }
@@ -183,23 +178,37 @@ impl Proxy {
     fn failed(&mut self, session: &mut Session, io: &mut Io<'_>, error: Errno) -> Turn {
         io.disconnect();
         if let Some(upstream) = session.upstream() {
-            self.loads.remove(io.worker(), self.route.first_upstream + upstream);
+            self.members.remove(upstream, io.worker());
+            self.leave(upstream, session, io);
             self.count_failure(upstream, session, io, error);
         }
         self.attempt(session, io)
     }
 
+    /// The session is not with this upstream any more.
+    fn leave(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>) {
+        if let Some(gate) = &mut self.gate {
+            gate.give_back(upstream, session, io);
+        }
+    }
+
     fn count_failure(&mut self, upstream: usize, session: &mut Session, io: &mut Io<'_>, error: Errno) {
         session.error = Some(error);
-        if self.resting.iter().all(|(resting, _)| *resting != upstream) {
-            self.resting.push((upstream, io.now_ns().saturating_add(nanos(REST))));
+        self.members.failed(upstream, session, io);
+        io.recorder().connect_failed(self.members.flat(upstream));
+    }
+
+    /// All whom it might go to have as many sessions as they may have. `None`: somebody has room by now.
+    fn wait_for_room(&mut self, session: &mut Session, io: &mut Io<'_>) -> Option<Turn> {
+        let full = self.members.candidates(session, io.now_ns());
+        match self.gate.as_mut()?.wait(full.into_iter(), session, io) {
+            Admission::Wait => {
+                session.begin_to_wait(true, io.now_ns());
+                Some(Turn::Keep)
+            }
+            Admission::Refuse(cause) => Some(refuse(session, cause)),
+            Admission::Go => None,
         }
-        // A name may have several addresses. The first of those who fail at one moves on, for all.
-        if self.places[upstream] == session.place {
-            let addresses = self.route.pool.upstreams[upstream].targets.len();
-            self.places[upstream] = next_of(session.place, addresses);
-        }
-        io.recorder().connect_failed(self.route.first_upstream + upstream);
     }
 
     fn pause(&mut self, session: &mut Session, io: &mut Io<'_>, total_ns: u64) -> Turn {
@@ -218,6 +227,13 @@ impl Proxy {
     }
 }
 
+/// There is nobody to be tried, and waiting for somebody is the client's affair.
+fn nobody(session: &mut Session) -> Turn {
+    session.stage = Stage::Pausing;
+    session.end(Cause::NoUpstream);
+    Turn::Abort
+}
+
 /// No upstream will be tried any more. The client gets RST: a FIN would look like an empty answer.
 fn give_up(session: &mut Session) -> Turn {
     session.stage = Stage::Pausing;
@@ -232,7 +248,7 @@ fn give_up(session: &mut Session) -> Turn {
 }
 
 /// The place after this one, of so many.
-fn next_of(place: u16, places: usize) -> u16 {
+pub(super) fn next_of(place: u16, places: usize) -> u16 {
     ((usize::from(place) + 1) % places.max(1)) as u16
 }
 

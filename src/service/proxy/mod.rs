@@ -1,44 +1,54 @@
 //! Forwards: each connection to an upstream of its own, and back, so exactly that neither end can tell.
 //!
 //! ```text
-//! accept → attempt ⇄ pause → established → forward … → both streams ended, or one end reset → ledger
-//!          (connecting.rs)                (forward/)   (closing.rs)
+//! accept → [arriving] → attempt ⇄ pause → established → forward … → both streams ended, or one end reset → ledger
+//!          (arriving.rs)  (connecting.rs, choosing.rs)    (forward/)   (closing.rs)
 //! ```
 //! A session has its two sides on one worker, and nothing on its way is shared with another. Bytes cross in the turn
 //! in which they are read; what the far side doesn't take is its backlog, and while there is one the near side isn't
 //! read. FIN passes on behind the bytes before it, each direction for itself; RST passes on as RST, once what
 //! came before it has been delivered. A session that ends in any other way than by both streams' ends is reset,
 //! because a FIN would make what was cut off look whole.
+//!
+//! Where more is asked of a client than to come (access lists, limits, PROXY headers, routes) that is done before the
+//! first attempt; a service that asks for none of it pays one branch a session for that.
 
+mod admission;
+mod arriving;
+mod choosing;
 mod closing;
 mod connecting;
 mod forward;
+pub mod preread;
 mod session;
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use fastrand::Rng;
 
 use crate::{
-    Arrival, End, Io, Read, Service, Side, Turn,
-    config::ProxyOptions,
+    Arrival, Desk, End, Io, Read, Service, Side, Turn,
+    config::{OnDown, ProxyOptions},
+    limit::Limits,
     measure::ledger::{Cause, Entry},
     runtime::mailbox::Sender,
     sys::socket::ConnectOptions,
-    upstream::{Pool, balance::Balancer, loads::Loads},
+    upstream::{News, Roster, loads::Loads},
 };
+use admission::Gate;
+use choosing::Members;
 use forward::Forwarder;
+use preread::Routes;
 pub use session::Session;
 use session::Stage;
 
-/// What all workers' proxies of one service have in common; it never changes.
-#[derive(Clone, Debug)]
+/// What all workers' proxies of one service have in common.
 pub struct Route {
     /// The service's number.
     pub service: usize,
-    /// Its upstreams.
-    pub pool: Pool,
-    /// The number of the first of them, among those of all services.
+    /// Whom it may choose from at the start.
+    pub roster: Arc<Roster>,
+    /// The number of the first of their slots, among those of all services.
     pub first_upstream: usize,
     /// How many there are in all services.
     pub upstreams: usize,
@@ -46,18 +56,21 @@ pub struct Route {
     pub options: ProxyOptions,
     /// How upstreams are connected.
     pub connect: ConnectOptions,
+    /// Which group serves whom, where there are routes.
+    pub routes: Option<Routes>,
+    /// What all workers together may take on, where that is limited.
+    pub limits: Option<Arc<Limits>>,
 }
 
 /// The proxy of one worker, for one service.
 pub struct Proxy {
     route: Arc<Route>,
     forwarder: Forwarder,
-    balancer: Balancer,
-    loads: Loads,
-    /// At which of its addresses each upstream is tried.
-    places: Box<[u16]>,
-    /// Upstreams that have just failed a connect here, and until when they are left alone while there are others.
-    resting: Vec<(usize, u64)>,
+    members: Members,
+    /// This worker's part of what is limited, where something is.
+    gate: Option<Gate>,
+    /// Whether a session may go to an upstream at once, with nothing before it.
+    is_plain: bool,
     random: Rng,
     ledger: Option<Sender<Entry>>,
 }
@@ -65,17 +78,15 @@ pub struct Proxy {
 impl Proxy {
     /// The proxy of a worker. `loads` is what the workers know of each other; to `ledger` it tells each end.
     pub fn new(route: Arc<Route>, worker: usize, loads: Loads, ledger: Option<Sender<Entry>>) -> Self {
-        let weights = route.pool.weights();
-        // Workers must not choose in step, or they all herd to the same upstream.
         let mut random = Rng::new();
-        let balance = route.options.balance;
-        let balancer = Balancer::new(balance, &weights, route.first_upstream, worker, random.u64(..));
+        let ProxyOptions { access, proxy_protocol, .. } = &route.options;
+        let speaks_first =
+            proxy_protocol.accepts() || proxy_protocol.send.is_some() || route.routes.is_some();
         Self {
             forwarder: Forwarder::new(route.options.forward),
-            balancer,
-            loads,
-            places: vec![0; weights.len()].into(),
-            resting: Vec::new(),
+            members: Members::new(&route, worker, loads, &mut random),
+            gate: route.limits.as_ref().map(|limits| Gate::new(Arc::clone(limits), worker)),
+            is_plain: access.is_open() && route.limits.is_none() && !speaks_first,
             random,
             ledger,
             route,
@@ -95,8 +106,11 @@ impl Proxy {
             // What a dead side had sent before goes out first, if there is anybody to get it; back pressure may
             // hold it up.
             if io.is_dead(side) && (io.is_read_out(side) || io.is_dead(side.other())) {
-                if side == Side::Upstream && self.may_go_elsewhere(session, io) {
-                    return self.go_elsewhere(session, io);
+                if side == Side::Upstream {
+                    if self.may_go_elsewhere(session, io) {
+                        return self.go_elsewhere(session, io);
+                    }
+                    self.count_early_reset(session, io);
                 }
                 session.end(reset_by(side));
                 session.error = io.fault(side).or(session.error);
@@ -113,7 +127,9 @@ impl Proxy {
         while io.may_bring(side) {
             match self.forwarder.pass(session.lane(side), io, side, scratch) {
                 Read::Data(len) => {
-                    session.crossed(side, len, io);
+                    if session.crossed(side, len, io) {
+                        self.answered(session);
+                    }
                     self.count(side, len, session, io);
                     if io.is_dead(side.other()) {
                         return;
@@ -137,7 +153,14 @@ impl Proxy {
             Side::Client => (len as u64, 0),
             Side::Upstream => (0, len as u64),
         };
-        io.recorder().passed(self.route.first_upstream + upstream, to, from);
+        io.recorder().passed(self.members.flat(upstream), to, from);
+    }
+
+    /// The upstream has sent its first byte.
+    fn answered(&mut self, session: &Session) {
+        if let Some(upstream) = session.upstream() {
+            self.members.succeeded(upstream);
+        }
     }
 
     /// The deadline of a session that forwards: no byte for too long, or its own time is over.
@@ -159,7 +182,37 @@ impl Proxy {
         }
         match session.stage {
             Stage::Forwarding => self.touch(session, io),
-            Stage::Connecting | Stage::Pausing => io.set_deadline_no_later(session.until_ns),
+            _ => io.set_deadline_no_later(session.until_ns),
+        }
+    }
+}
+
+impl Proxy {
+    /// A turn of a session without an upstream.
+    fn go_on(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
+        // What it had sent before its reset is delivered all the same, once there is somebody to deliver it to.
+        if io.is_gone(Side::Client) {
+            session.end(reset_by(Side::Client));
+            return Turn::Abort;
+        }
+        if session.is_over() {
+            return Turn::Abort;
+        }
+        match session.stage {
+            Stage::Admitting | Stage::Queued | Stage::Preread => self.go_on_arriving(session, io, scratch),
+            Stage::Connecting | Stage::Pausing | Stage::Forwarding => self.go_on_connecting(session, io),
+        }
+    }
+
+    /// The time that a session without an upstream had for something is over.
+    fn overdue(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if io.now_ns() >= session.until_ns {
+            session.end(session.until);
+        }
+        match session.stage {
+            _ if session.is_over() => Turn::Abort,
+            Stage::Admitting | Stage::Queued | Stage::Preread => self.arriving_overdue(session, io),
+            Stage::Connecting | Stage::Pausing | Stage::Forwarding => self.connect_overdue(session, io),
         }
     }
 }
@@ -175,7 +228,11 @@ impl Service for Proxy {
         let timeouts = &self.route.options.timeouts;
         let until_ns = timeouts.session.map_or(u64::MAX, |life| io.now_ns().saturating_add(nanos(life)));
         let mut session = Session::new(arrival, until_ns);
-        self.begin(&mut session, io);
+        let turn = if self.is_plain { self.attempt(&mut session, io) } else { self.arrive(&mut session, io) };
+        if turn != Turn::Keep {
+            // It is over already: its first turn ends it.
+            io.wake(io.token());
+        }
         session
     }
 
@@ -189,7 +246,7 @@ impl Service for Proxy {
             return Turn::Abort;
         }
         if session.stage != Stage::Forwarding {
-            let turn = self.go_on_connecting(session, io);
+            let turn = self.go_on(session, io, scratch);
             if turn != Turn::Keep || session.stage != Stage::Forwarding {
                 return turn;
             }
@@ -205,7 +262,7 @@ impl Service for Proxy {
 
     fn expire(&mut self, session: &mut Session, io: &mut Io<'_>) -> Turn {
         if session.stage != Stage::Forwarding {
-            return self.connect_overdue(session, io);
+            return self.overdue(session, io);
         }
         // No byte has come or gone here, but a slow reader may still be taking those that the kernel holds for it.
         let unacknowledged = Side::ALL.into_iter().map(|side| io.unacknowledged(side) as u64).sum();
@@ -225,6 +282,32 @@ impl Service for Proxy {
 
     fn closed(&mut self, session: &mut Session, io: &mut Io<'_>, end: End) {
         self.account(session, io, end);
+    }
+
+    fn freed(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        if let Some(gate) = &mut self.gate {
+            gate.release(session, io);
+        }
+    }
+
+    fn heed(&mut self, news: &(dyn Any + Send + Sync), desk: &mut Desk<'_>) -> bool {
+        let own = news.downcast_ref::<News>().filter(|news| news.service == self.route.service);
+        let has_fallen = own.is_some_and(|news| self.members.renew(&news.roster));
+        if let Some(gate) = &mut self.gate {
+            gate.heed(news, desk);
+        }
+        has_fallen && self.route.options.health.on_down == OnDown::Close
+    }
+
+    /// Members have gone down: sessions that are with one of them are over. One that still connects will see for
+    /// itself.
+    fn reconsider(&mut self, session: &mut Session, _: &mut Io<'_>) -> Turn {
+        let is_with = |upstream| session.stage == Stage::Forwarding && self.members.is_down(upstream);
+        if !session.upstream().is_some_and(is_with) {
+            return Turn::Keep;
+        }
+        session.end(Cause::UpstreamDown);
+        Turn::Abort
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{env, fs, os::unix::fs::symlink, process};
 
 use super::*;
-use crate::config::UpstreamOptions;
+use crate::config::{ProxyOptions, UpstreamOptions};
 
 /// One service: its name, what it listens on, what it forwards to (nothing: it doesn't forward).
 type Service<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
@@ -13,19 +13,21 @@ fn address(text: &str) -> Address {
 }
 
 fn found<'a>(services: &[Service<'a>]) -> Option<String> {
-    let upstream = |text: &&str| UpstreamOptions { address: address(text), weight: 1 };
-    let pool =
-        |to: &[&str]| Pool::resolve(&to.iter().map(upstream).collect::<Vec<_>>()).expect("it resolves");
-    let pools: Vec<_> = services.iter().map(|(.., to)| pool(to)).collect();
-    let node = |(&(service, listen, to), pool): (&Service<'a>, _)| Node {
+    let upstream = |text: &&str| text.parse::<UpstreamOptions>().expect("an upstream");
+    let roster = |to: &[&str]| {
+        let upstreams = to.iter().map(upstream).collect();
+        Roster::resolve(&ProxyOptions { upstreams, ..ProxyOptions::default() }).expect("it resolves")
+    };
+    let rosters: Vec<_> = services.iter().map(|(.., to)| roster(to)).collect();
+    let node = |(&(service, listen, to), roster): (&Service<'a>, _)| Node {
         service,
         listen: listen
             .iter()
             .map(|text| Target::to_listen_on(&address(text)).expect("it resolves"))
             .collect(),
-        pool: (!to.is_empty()).then_some(pool),
+        roster: (!to.is_empty()).then_some(roster),
     };
-    find(&services.iter().zip(&pools).map(node).collect::<Vec<_>>())
+    find(&services.iter().zip(&rosters).map(node).collect::<Vec<_>>())
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn bound_listeners_have_their_real_port() {
     let configured = address("127.0.0.1:0");
     let bound = ListenAddress::Tcp("127.0.0.1:7000".parse().unwrap());
     let listen = vec![Target::listened_on(&configured, &bound).unwrap()];
-    let upstream = UpstreamOptions { address: address("127.0.0.1:7000"), weight: 1 };
-    let pool = Pool::resolve(&[upstream]).unwrap();
-    assert!(find(&[Node { service: "db", listen, pool: Some(&pool) }]).is_some());
+    let upstreams = vec!["127.0.0.1:7000".parse().expect("an upstream")];
+    let roster = Roster::resolve(&ProxyOptions { upstreams, ..ProxyOptions::default() }).unwrap();
+    assert!(find(&[Node { service: "db", listen, roster: Some(&roster) }]).is_some());
 }

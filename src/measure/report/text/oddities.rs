@@ -69,6 +69,10 @@ fn oddities(report: &Report) -> Vec<String> {
         (totals.drain_cut, "sessions cut when the drain time was over"),
         (totals.unstamped, "messages without a kernel timestamp"),
         (totals.ledger_dropped, "sessions missing from the ledger"),
+        (totals.refused_limit, "refused at a limit"),
+        (totals.refused_access, "refused by the access lists"),
+        (totals.refused_header, "refused for their header, or for want of a route"),
+        (totals.shed, "shed for want of descriptors"),
     ]);
     if queue_max > 0 {
         parts.push(format!("longest accept queue {queue_max}"));

@@ -362,7 +362,14 @@ fn hostile() -> Report {
         ..Service::default()
     });
     let most = UpstreamCounts { connected: u64::MAX, bytes_to: u64::MAX, ..UpstreamCounts::default() };
-    let upstream = Upstream { service: name.clone(), address: name.clone(), weight: u32::MAX, counts: most };
+    let upstream = Upstream {
+        service: name.clone(),
+        address: name.clone(),
+        weight: u32::MAX,
+        state: name.clone(),
+        counts: most,
+        ..Upstream::default()
+    };
     report.upstreams = vec![upstream; 40];
     let ends: serde_json::Map<_, _> = (0..100).map(|n| (format!("{name}{n}"), u64::MAX.into())).collect();
     report.ends = serde_json::from_value(ends.into()).unwrap();

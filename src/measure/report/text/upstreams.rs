@@ -31,14 +31,19 @@ pub(super) fn print(report: &Report, page: &mut Page) {
     let mut table = Table::new(shown.columns());
     let most = report.upstreams.iter().map(|upstream| upstream.counts.connected).max().unwrap_or(0) as f64;
     for upstream in report.upstreams.iter().take(ROWS_MAX) {
-        let head = [shortened(&upstream.address), upstream.service.clone(), upstream.weight.to_string()];
+        let head = [
+            shortened(&upstream.address),
+            upstream.service.clone(),
+            upstream.weight.to_string(),
+            shortened(&upstream.state),
+        ];
         table.row(
             Style::Plain,
             shown.row(head, &upstream.counts, Cell::Bar(upstream.counts.connected as f64 / most)),
         );
     }
     if report.upstreams.len() > 1 {
-        let head = ["all".to_owned(), String::new(), String::new()];
+        let head = ["all".to_owned(), String::new(), String::new(), String::new()];
         table.row(Style::Strong, shown.row(head, &sum(&report.upstreams), Cell::Nothing));
     }
     table.print(page);
@@ -53,19 +58,23 @@ pub(super) fn print(report: &Report, page: &mut Page) {
 struct Shown {
     services: bool,
     weights: bool,
+    states: bool,
 }
 
 impl Shown {
     fn of(report: &Report) -> Self {
         let forwards = |service: &&Service| !service.forward.is_empty();
         let weights = report.upstreams.windows(2).any(|pair| pair[0].weight != pair[1].weight);
-        Self { services: report.services.iter().filter(forwards).count() > 1, weights }
+        // Reports of old don't tell.
+        let states = report.upstreams.iter().any(|upstream| !matches!(&*upstream.state, "" | "up"));
+        Self { services: report.services.iter().filter(forwards).count() > 1, weights, states }
     }
 
     fn columns(&self) -> Vec<Column> {
         let mut columns = vec![Column::left("upstream")];
         columns.extend(self.services.then(|| Column::left("service").expendable(4)));
         columns.extend(self.weights.then(|| Column::right("weight").expendable(3)));
+        columns.extend(self.states.then(|| Column::left("state")));
         columns.extend([
             Column::right("connected"),
             Column::bar(),
@@ -78,10 +87,16 @@ impl Shown {
         columns
     }
 
-    fn row(&self, [address, service, weight]: [String; 3], counts: &UpstreamCounts, bar: Cell) -> Vec<Cell> {
+    fn row(
+        &self,
+        [address, service, weight, state]: [String; 4],
+        counts: &UpstreamCounts,
+        bar: Cell,
+    ) -> Vec<Cell> {
         let mut cells = vec![Cell::Text(address)];
         cells.extend(self.services.then_some(Cell::Text(service)));
         cells.extend(self.weights.then_some(Cell::Text(weight)));
+        cells.extend(self.states.then_some(Cell::Text(state)));
         cells.extend([
             show_count(counts.connected as f64).into(),
             bar,
@@ -114,6 +129,7 @@ fn sum(upstreams: &[Upstream]) -> UpstreamCounts {
         active: of(|counts| counts.active),
         connected: of(|counts| counts.connected),
         failed: of(|counts| counts.failed),
+        ejections: of(|counts| counts.ejections),
         bytes_to: of(|counts| counts.bytes_to),
         bytes_from: of(|counts| counts.bytes_from),
         // All endings have a section of their own.
