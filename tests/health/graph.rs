@@ -192,7 +192,7 @@ fn chart(run: &Run) -> String {
         let (anchor, shift) = if is_cause { (Anchor::End, -3.0) } else { (Anchor::Start, 3.0) };
         frame.svg.text("tick", (x.at(at_s) + shift, top + 9.0), anchor, text);
     }
-    frame.svg.text("tick", (x.at(run.down_s) + 6.0, y.at(0.0) - 5.0), Anchor::Start, "the one whose checks fail");
+    frame.svg.text("tick", (x.at(run.down_s) + 6.0, y.at(0.0) - 5.0), Anchor::Start, "its checks fail");
     for (number, rates) in rates.iter().enumerate() {
         let middle = |step: usize| x.at((step as f64 + 0.5) * STEP_S);
         let points: Vec<_> =
