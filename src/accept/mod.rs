@@ -12,7 +12,7 @@ use std::{fs, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use crate::{
     config::{AcceptMode, Address, Listen, OnFdLimit, Options, PollMode, Trigger},
-    runtime::{intake::Intake, topology::Topology},
+    runtime::{intake::Intake, spare::Spares, topology::Topology},
     sys::{
         self,
         listen::{ListenAddress, Listener, TcpOptions},
@@ -58,7 +58,9 @@ pub fn bind(listens: &[Listen], options: &Options, topology: &Topology) -> Resul
         }
     }
     if options.on_fd_limit == OnFdLimit::Shed {
-        bound.intakes.iter_mut().flatten().chain(&mut bound.dealt).for_each(Intake::keep_spare);
+        let spares = Spares::new(topology.workers);
+        let intakes = bound.intakes.iter_mut().flatten().chain(&mut bound.dealt);
+        intakes.for_each(|intake| intake.shed_by(spares.clone()));
     }
     Ok(bound)
 }

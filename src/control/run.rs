@@ -11,10 +11,10 @@ use super::{
     Log, Running, Server, Setup,
     intervals::{self, IntervalLog},
     journal::Journal,
+    keeper::{Keeper, View},
     notify::Notifier,
     output::{Output, say},
     printer::Printer,
-    keeper::{Keeper, View},
     site::Site,
 };
 use crate::{
@@ -130,8 +130,17 @@ pub fn serve(setup: &Setup) -> Result<(), Failure> {
     let keeper = kept.map(|kept| Keeper::start(kept, options, running.mailboxes(), loads, plan.log()));
     let keeper = keeper.transpose().map_err(Failure::Start)?;
     let about = About { plan, options, site, notes, cores, workers, served, started, started_ns };
-    let mut main =
-        Main { about, keeper, epoll, signals, printer, journal, intervals, is_stopping: false, failed: false };
+    let mut main = Main {
+        about,
+        keeper,
+        epoll,
+        signals,
+        printer,
+        journal,
+        intervals,
+        is_stopping: false,
+        failed: false,
+    };
     main.announce();
     systemd.ready();
     main.live(running)

@@ -136,7 +136,8 @@ impl Site {
     /// What the ledger calls services, listeners and upstreams.
     pub fn names(&self, served: &[Served]) -> Names {
         // Whoever has the slot of a name is called by its address, which each session knows.
-        let name = |it: &Member| if it.standing == Standing::Vacant { String::new() } else { it.name.to_string() };
+        let name =
+            |it: &Member| if it.standing == Standing::Vacant { String::new() } else { it.name.to_string() };
         Names {
             services: self.services.iter().map(|service| service.spec.name.clone()).collect(),
             listeners: served.iter().map(|served| served.address.to_string()).collect(),
@@ -162,7 +163,9 @@ impl Site {
 
     /// What one worker does, where all it does is echo.
     pub fn lone_echo(&self) -> Option<impl Fn(usize) -> Echo + Send + Clone + 'static> {
-        let [Service { spec: Spec { kind: Kind::Echo(echo), .. }, .. }] = &self.services[..] else { return None };
+        let [Service { spec: Spec { kind: Kind::Echo(echo), .. }, .. }] = &self.services[..] else {
+            return None;
+        };
         let echo = echo.clone();
         Some(move |worker| make_echo(&echo, worker))
     }
@@ -284,7 +287,8 @@ impl Service {
     }
 
     fn kept(&self, service: usize) -> Option<Kept> {
-        let (way, options) = self.way.as_ref().zip(self.proxy()).filter(|(_, options)| Keeper::is_needed(options))?;
+        let (way, options) =
+            self.way.as_ref().zip(self.proxy()).filter(|(_, options)| Keeper::is_needed(options))?;
         Some(Kept {
             service,
             name: self.spec.name.clone(),

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use super::token::Token;
+use super::{spare::Spares, token::Token};
 use crate::{
     config::Trigger,
     sys::{
         Errno,
         epoll::{Epoll, Exclusive, Interest},
-        eventfd::EventFd,
         listen::Listener,
         socket::{Peer, Socket},
     },
@@ -20,6 +19,9 @@ use crate::{
 /// How long accepting pauses when descriptors or memory have run out, in nanoseconds. Short enough that a
 /// client hardly notices, long enough that it costs nothing.
 pub const PAUSE_NS: u64 = 100_000_000;
+
+/// How often a spare descriptor is given up for one connection, as another thread may be faster to take it.
+const SHED_TRIES_MAX: usize = 4;
 
 /// Who else waits for this listener, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +64,8 @@ pub struct Intake {
     share: Share,
     is_in: bool,
     since_rotation: u32,
-    /// Whether connections that there is no descriptor for are reset, and what is given up to accept them.
-    sheds: bool,
-    spare: Option<EventFd>,
+    /// Where connections that there is no descriptor for are reset: what is given up to accept them.
+    spares: Option<Spares>,
     /// Epoll has said that connections may wait, and no accept has said otherwise.
     pub noted: bool,
 }
@@ -95,20 +96,14 @@ impl Intake {
             share,
             is_in: false,
             since_rotation: 0,
-            sheds: false,
-            spare: None,
+            spares: None,
             noted: false,
         }
     }
 
-    /// Keeps a descriptor to spare from now on: where there is no other, it is given up for as long as it takes to accept a
-    /// connection and to reset it.
-    pub fn keep_spare(&mut self) {
-        self.sheds = true;
-        if self.spare.is_none() {
-            // Where none can be had, it is tried again at the next accept.
-            self.spare = EventFd::new().ok();
-        }
+    /// From now on connections that there is no descriptor for are accepted by one of these, and reset.
+    pub fn shed_by(&mut self, spares: Spares) {
+        self.spares = Some(spares);
     }
 
     /// How it is shared.
@@ -147,26 +142,37 @@ impl Intake {
 
     /// Takes a connection.
     pub fn accept(&mut self, epoll: &Epoll) -> Accepted {
-        if self.sheds {
-            self.keep_spare();
-        }
-        match self.take(epoll) {
-            // It is closed by being taken.
-            Accepted::Exhausted if self.spare.take().is_some() => self.shed(epoll),
-            accepted => accepted,
+        match (self.take(epoll), &self.spares) {
+            (Accepted::Session(socket, _), Some(spares)) if spares.is_short() => {
+                // That descriptor was another thread's spare, or has to take the place of one.
+                socket.reset();
+                spares.refill();
+                Accepted::Shed
+            }
+            (Accepted::Exhausted, Some(spares)) => {
+                let spares = spares.clone();
+                self.shed(epoll, &spares)
+            }
+            (accepted, _) => accepted,
         }
     }
 
-    /// Takes a connection by the spare descriptor, which is free now, unless another thread was faster.
-    fn shed(&mut self, epoll: &Epoll) -> Accepted {
-        let accepted = match self.take(epoll) {
-            Accepted::Session(socket, _) => {
-                socket.reset();
-                Accepted::Shed
+    /// Takes a connection by a spare descriptor, which others may be faster to take.
+    fn shed(&mut self, epoll: &Epoll, spares: &Spares) -> Accepted {
+        let mut accepted = Accepted::Exhausted;
+        for _ in 0..SHED_TRIES_MAX {
+            if !matches!(accepted, Accepted::Exhausted) || !spares.give_up() {
+                break;
             }
-            accepted => accepted,
-        };
-        self.keep_spare();
+            accepted = match self.take(epoll) {
+                Accepted::Session(socket, _) => {
+                    socket.reset();
+                    Accepted::Shed
+                }
+                accepted => accepted,
+            };
+            spares.refill();
+        }
         accepted
     }
 

@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod message;
 pub(crate) mod ready;
 pub mod service;
+pub(crate) mod spare;
 pub(crate) mod table;
 pub(crate) mod timer;
 pub mod token;

@@ -2,12 +2,7 @@
 
 use std::any::Any;
 
-use super::{
-    desk::Desk,
-    intake::Arrival,
-    io::Io,
-    token::Side,
-};
+use super::{desk::Desk, intake::Arrival, io::Io, token::Side};
 
 /// What one worker does with its connections. Each worker has a service of its own, so nothing in it needs
 /// a lock; `docs/service.md` tells what it may rely on.

@@ -1,9 +1,9 @@
 //! Which upstream a session goes to.
 //!
-//! Each worker has a balancer of its own for each group of a service, so that choosing takes no lock; what other workers
-//! do it sees in [`Loads`]. Nothing here connects, waits or reads a clock: who asks is told a number, counts the session
-//! with [`Loads::add`] at once (while it connects it is a load too), and if that came to nothing takes it back, notes
-//! it, and asks again.
+//! Each worker has a balancer of its own for each group of a service, so that choosing takes no lock; what other
+//! workers do it sees in [`Loads`]. Nothing here connects, waits or reads a clock: who asks is told a number, counts
+//! the session with [`Loads::add`] at once (while it connects it is a load too), and if that came to nothing takes it
+//! back, notes it, and asks again.
 //!
 //! A balancer sees to what a roster says: who is up, who is a backup, who has just come. What a session has tried, whom
 //! this worker has ejected and who is at a limit is the caller's to say, each time, by `open`.

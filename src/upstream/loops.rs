@@ -5,8 +5,8 @@
 //! on and what is forwarded to are both known. A chain of services that ends elsewhere is fine.
 //!
 //! What is promised: a loop within this process is found, by whichever address of this machine it goes, and nothing
-//! else is called one. A loop by way of another process or another machine isn't seen, nor one by a name that is asked for
-//! again and again (`dns:`, `srv:`).
+//! else is called one. A loop by way of another process or another machine isn't seen, nor one by a name that is
+//! asked for again and again (`dns:`, `srv:`).
 
 use std::{
     collections::VecDeque,

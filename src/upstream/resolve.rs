@@ -1,7 +1,7 @@
 //! From upstreams as they were typed to places to connect to.
 //!
-//! The name in an address is asked for once, and all its addresses are kept, each once, in the resolver's order, which is
-//! the order of preference (RFC 6724).
+//! The name in an address is asked for once, and all its addresses are kept, each once, in the resolver's order,
+//! which is the order of preference (RFC 6724).
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl Roster {
-    /// The roster that a service starts with. Names of addresses are resolved: this asks the system's resolver, and waits
-    /// for it. Nobody is found yet by names that are asked for again and again.
+    /// The roster that a service starts with. Names of addresses are resolved: this asks the system's resolver, and
+    /// waits for it. Nobody is found yet by names that are asked for again and again.
     ///
     /// # Errors
     /// A sentence, where a name doesn't resolve.

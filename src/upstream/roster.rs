@@ -4,8 +4,8 @@
 //! last one, and workers get it as [`News`], between two turns: so none of them ever waits for another, and what a turn
 //! has seen holds until it ends.
 //!
-//! Members are numbered by their slot, through all groups of the service, and workers count by these numbers. An upstream
-//! that is an address has one slot for good. One that is a name asked for again and again (`dns:`, `srv:`) has
+//! Members are numbered by their slot, through all groups of the service, and workers count by these numbers. An
+//! upstream that is an address has one slot for good. One that is a name asked for again and again (`dns:`, `srv:`) has
 //! [`Roster::SLOTS_PER_NAME`], which are vacant until somebody is found; an address that comes back gets its old slot.
 
 use std::{ops::Range, sync::Arc};
@@ -35,8 +35,8 @@ pub struct Member {
     pub targets: Box<[Target]>,
     /// Whether it gets sessions.
     pub standing: Standing,
-    /// Since when it is up, in nanoseconds of the monotonic clock; `None`: from the start. Its share rises from then on,
-    /// where that is asked for.
+    /// Since when it is up, in nanoseconds of the monotonic clock; `None`: from the start. Its share rises from then
+    /// on, where that is asked for.
     pub up_since_ns: Option<u64>,
     /// The answer that it comes from is older than it said that it may be.
     pub stale: bool,

@@ -16,11 +16,14 @@ const DESCRIPTORS: usize = 128;
 /// Whether a new client is served; else it is reset.
 fn is_served(server: &Server) -> Option<TcpStream> {
     let mut client = server.connect();
-    // What is sent may meet the reset.
-    let _ = client.write_all(b"hello");
+    // What is sent may meet the reset, and is told of it then.
+    let sent = client.write_all(b"hello");
     match client.read(&mut [0; 5]) {
         Ok(5) => Some(client),
-        Ok(len) => panic!("{len} bytes of an echo"),
+        Ok(len) => {
+            assert!(len == 0 && sent.is_err(), "{len} bytes of an echo");
+            None
+        }
         Err(error) => {
             assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
             None

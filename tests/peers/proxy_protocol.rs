@@ -120,6 +120,27 @@ fn nginx_is_told_what_haproxy_says() {
     }
 }
 
+/// HAProxy as the one that is told.
+#[test]
+#[ignore = "needs haproxy and curl installed; run by .ci/run"]
+fn haproxy_is_told_who_connects() {
+    let port = free_port(&["127.0.0.1"]);
+    let _haproxy = Haproxy::start(&that_tells_its_client(port), &[port]);
+    for version in VERSIONS {
+        let dir = TempDir::new();
+        let flags = ["--proxy-protocol-send", version];
+        let front = listening(&dir, &format!("127.0.0.1:{port}"), &flags);
+        let [v4, v6, unix] = addresses(&front);
+        for (address, more) in [(v4, &["--interface", "127.0.0.5"][..]), (v6, &[][..])] {
+            let Asked { seen, own } = ask(&address, more);
+            assert_eq!(seen.trim(), own, "{version} {address}");
+        }
+        let Asked { seen, .. } = ask(&unix, &[]);
+        assert!(seen.starts_with("127.0.0.1 "), "{version}: HAProxy saw {seen}, not the proxy");
+        front.finish();
+    }
+}
+
 /// What else a header of version 2 says goes on, but for the checksum, which would be that of another header.
 #[test]
 #[ignore = "needs haproxy and curl installed; run by .ci/run"]
@@ -135,12 +156,9 @@ fn haproxy_gets_its_own_unique_id_back() {
     default_backend evenkeel
 backend evenkeel
     server evenkeel {} send-proxy-v2 proxy-v2-options unique-id,crc32c
-frontend behind
-    mode http
-    bind 127.0.0.1:{behind} accept-proxy
-    http-request return status 200 content-type text/plain lf-string \"%[src] %[src_port] %[fc_pp_unique_id]\\n\"
-",
-        front.address()
+{}",
+        front.address(),
+        that_tells_its_client(behind)
     );
     let haproxy = Haproxy::start(&both, &[before, behind]);
     let Asked { seen, own } = ask(&format!("127.0.0.1:{before}"), &[]);
@@ -234,6 +252,17 @@ fn curl(address: &str, more: &[&str]) -> Command {
 fn blank(address: &str) -> String {
     let (host, port) = address.rsplit_once(':').expect("HOST:PORT");
     format!("{} {port}", host.trim_matches(['[', ']']))
+}
+
+/// A section of HAProxy's that wants a header and answers by what it makes of it.
+fn that_tells_its_client(port: u16) -> String {
+    format!(
+        "frontend behind
+    mode http
+    bind 127.0.0.1:{port} accept-proxy
+    http-request return status 200 content-type text/plain lf-string \"%[src] %[src_port] %[fc_pp_unique_id]\\n\"
+"
+    )
 }
 
 /// HAProxy's name for one of our addresses.

@@ -1,7 +1,7 @@
 //! What becomes of sessions, and of those who come, when the standing of upstreams changes.
 //!
-//! The server runs in this process and the test itself sends the news: who finds it out, by checks or by DNS, doesn't matter
-//! here.
+//! The server runs in this process and the test itself sends the news: who finds it out, by checks or by DNS, doesn't
+//! matter here.
 
 use std::{any::Any, net::TcpListener, sync::Arc};
 

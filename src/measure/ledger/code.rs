@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_refused() {
-        for text in ["", "C", "CX", "XC", "CDC", "cd", "é"] {
+        for text in ["", "C", "CX", "YC", "CDC", "cd", "é"] {
             assert_eq!(text.parse::<Code>(), Err(UnknownCode), "{text}");
         }
     }

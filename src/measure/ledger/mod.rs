@@ -1,8 +1,8 @@
 //! The close ledger: one line for each session that has ended, and why.
 //!
-//! A worker fills an [`Entry`], plain data (with heap only for the name in a ClientHello), and hands it on; whoever writes the ledger turns it into
-//! a line (`line`). How a session ended is told by a [`Code`] of two letters, the same in the ledger, in
-//! reports ([`Ends`] counts by it) and in `docs/ledger.md`.
+//! A worker fills an [`Entry`], plain data (with heap only for the name in a ClientHello), and hands it on; whoever
+//! writes the ledger turns it into a line (`line`). How a session ended is told by a [`Code`] of two letters, the
+//! same in the ledger, in reports ([`Ends`] counts by it) and in `docs/ledger.md`.
 
 mod code;
 mod ends;

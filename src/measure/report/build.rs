@@ -409,7 +409,8 @@ mod tests {
             ..RunInfo::new(SystemTime::now(), Duration::from_secs(1), &options)
         };
         let once = UpstreamCounts { connected: 1, ..UpstreamCounts::default() };
-        let worker = WorkerSnapshot { upstreams: vec![UpstreamCounts::default(), once], ..samples::snapshot(0, 1) };
+        let worker =
+            WorkerSnapshot { upstreams: vec![UpstreamCounts::default(), once], ..samples::snapshot(0, 1) };
         let report = Report::new(run, &[worker], None);
         assert_eq!(report.upstreams.iter().map(|it| &*it.address).collect::<Vec<_>>(), ["once"]);
     }

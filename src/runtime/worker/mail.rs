@@ -60,8 +60,8 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Gives a turn to those that others have asked it for. Here, once an iteration, because a session that has the floor
-    /// can't reach another one, whose flag says whether it is in the ready list.
+    /// Gives a turn to those that others have asked it for. Here, once an iteration, because a session that has the
+    /// floor can't reach another one, whose flag says whether it is in the ready list.
     pub(super) fn wake(&mut self) {
         if self.cx.woken.is_empty() {
             return;

@@ -4,8 +4,9 @@
 //! access list → limits of the service, its listeners, their rate ⇄ queue → PROXY header → access list, limit of the
 //!     source → ClientHello → group → attempt (connecting.rs) ⇄ queue for an upstream
 //! ```
-//! The access list looks at the real client. Of a peer that has to send a PROXY header that isn't known before the header is
-//! there; who has to send one is trusted to come. Whatever is asked of a client and not configured is passed over.
+//! The access list looks at the real client. Of a peer that has to send a PROXY header that isn't known before the
+//! header is there; who has to send one is trusted to come. Whatever is asked of a client and not configured is
+//! passed over.
 
 use super::{
     Proxy, Session,
@@ -26,8 +27,14 @@ impl Proxy {
         self.admit(session, io)
     }
 
-    /// A turn, or the end of a pause, of a session that has not been sent to an upstream yet, or waits for one that has room.
-    pub(super) fn go_on_arriving(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
+    /// A turn, or the end of a pause, of a session that has not been sent to an upstream yet, or waits for one that
+    /// has room.
+    pub(super) fn go_on_arriving(
+        &mut self,
+        session: &mut Session,
+        io: &mut Io<'_>,
+        scratch: &mut [u8],
+    ) -> Turn {
         if session.stage == Stage::Queued {
             let turn = self.go_on_waiting(session, io);
             if turn != Turn::Keep {
@@ -57,6 +64,7 @@ impl Proxy {
             Admission::Refuse(cause) => refuse(session, cause),
             Admission::Go => {
                 session.end_wait(io.now_ns());
+                io.come_on();
                 self.hear(session, io)
             }
         }
@@ -123,6 +131,7 @@ impl Proxy {
         let turn = self.attempt(session, io);
         if session.stage != Stage::Queued {
             session.end_wait(io.now_ns());
+            io.come_on();
             if let Some(gate) = &mut self.gate {
                 gate.withdraw(session, io);
             }

@@ -1,8 +1,8 @@
 //! Whom a session goes to: the members of its group, as one worker knows them.
 //!
-//! Here come together what is known of members: their standing (the roster, which news replaces), what this worker's own
-//! sessions have met there (ejections), how many sessions each has (loads), whether one more is within its limit (the
-//! gate), and whom the session has tried already. The balancer of its group chooses among those that remain.
+//! Here come together what is known of members: their standing (the roster, which news replaces), what this worker's
+//! own sessions have met there (ejections), how many sessions each has (loads), whether one more is within its limit
+//! (the gate), and whom the session has tried already. The balancer of its group chooses among those that remain.
 
 use std::sync::Arc;
 
@@ -55,15 +55,8 @@ impl Members {
         let (options, roster, first) = (&route.options, &route.roster, route.first_upstream);
         let group = |range: &std::ops::Range<usize>| Group {
             // Workers must not choose in step, or they all herd to the same upstream.
-            balancer: Balancer::new(
-                options.balance,
-                roster,
-                range.clone(),
-                first,
-                worker,
-                random.u64(..),
-            )
-            .with_slow_start(options.health.slow_start),
+            balancer: Balancer::new(options.balance, roster, range.clone(), first, worker, random.u64(..))
+                .with_slow_start(options.health.slow_start),
             usable: 0,
             places: 0,
         };
@@ -103,11 +96,19 @@ impl Members {
         }
     }
 
-    /// Somebody of its group who was not tried. Those at their limit are passed over; a backup is none for want of room.
-    pub(super) fn choose(&mut self, session: &Session, gate: Option<&Gate>, full: &Tried, now_ns: u64) -> Choice {
+    /// Somebody of its group who was not tried. Those at their limit are passed over; a backup is none for want of
+    /// room.
+    pub(super) fn choose(
+        &mut self,
+        session: &Session,
+        gate: Option<&Gate>,
+        full: &Tried,
+        now_ns: u64,
+    ) -> Choice {
         let Self { groups, ejections, loads, .. } = self;
         let group = &mut groups[usize::from(session.group)];
-        let has_room = |member| !full.contains(member) && gate.is_none_or(|gate| gate.is_open(member, session));
+        let has_room =
+            |member| !full.contains(member) && gate.is_none_or(|gate| gate.is_open(member, session));
         let is_new = |member| !session.tried.contains(member) && ejections.is_open(member, now_ns);
         let open = |member| is_new(member) && has_room(member);
         let usable = group.usable;

@@ -85,7 +85,8 @@ impl Proxy {
                 return give_up(session);
             }
             let choice = self.members.choose(session, self.gate.as_ref(), &full, io.now_ns());
-            let elsewhere = self.members.with_other_address(session).filter(|upstream| !full.contains(*upstream));
+            let elsewhere =
+                self.members.with_other_address(session).filter(|upstream| !full.contains(*upstream));
             let upstream = match (choice, elsewhere) {
                 (Choice::Member(upstream), _) | (Choice::Exhausted, Some(upstream)) => upstream,
                 (Choice::Exhausted, None) => return self.pause(session, io, total_ns),
@@ -168,7 +169,8 @@ impl Proxy {
         // Our own header is no word of the client's.
         let sent = (session.said() + session.added()).saturating_sub(io.backlog_len(Side::Upstream) as u64);
         let header = session.added().min(sent);
-        io.recorder().count(|counts| counts.bytes_to_upstream = counts.bytes_to_upstream.saturating_sub(header));
+        io.recorder()
+            .count(|counts| counts.bytes_to_upstream = counts.bytes_to_upstream.saturating_sub(header));
         self.touch(session, io);
         Turn::Keep
     }

@@ -10,8 +10,8 @@
 //! came before it has been delivered. A session that ends in any other way than by both streams' ends is reset,
 //! because a FIN would make what was cut off look whole.
 //!
-//! Where more is asked of a client than to come (access lists, limits, PROXY headers, routes) that is done before the first
-//! attempt; a service that asks for none of it pays one branch a session for that.
+//! Where more is asked of a client than to come (access lists, limits, PROXY headers, routes) that is done before the
+//! first attempt; a service that asks for none of it pays one branch a session for that.
 
 mod admission;
 mod arriving;
@@ -80,7 +80,8 @@ impl Proxy {
     pub fn new(route: Arc<Route>, worker: usize, loads: Loads, ledger: Option<Sender<Entry>>) -> Self {
         let mut random = Rng::new();
         let ProxyOptions { access, proxy_protocol, .. } = &route.options;
-        let speaks_first = proxy_protocol.accepts() || proxy_protocol.send.is_some() || route.routes.is_some();
+        let speaks_first =
+            proxy_protocol.accepts() || proxy_protocol.send.is_some() || route.routes.is_some();
         Self {
             forwarder: Forwarder::new(route.options.forward),
             members: Members::new(&route, worker, loads, &mut random),
@@ -298,7 +299,8 @@ impl Service for Proxy {
         has_fallen && self.route.options.health.on_down == OnDown::Close
     }
 
-    /// Members have gone down: sessions that are with one of them are over. One that still connects will see for itself.
+    /// Members have gone down: sessions that are with one of them are over. One that still connects will see for
+    /// itself.
     fn reconsider(&mut self, session: &mut Session, _: &mut Io<'_>) -> Turn {
         let is_with = |upstream| session.stage == Stage::Forwarding && self.members.is_down(upstream);
         if !session.upstream().is_some_and(is_with) {

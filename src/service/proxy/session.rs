@@ -1,7 +1,7 @@
 //! What the proxy remembers of a session, beside its sockets: how far it is, what has passed, how it ended.
 //!
-//! An ordinary session has nothing but this. What only some have, because they began with a PROXY header or were routed or
-//! had to wait, is its [`Extra`], and costs the others eight bytes.
+//! An ordinary session has nothing but this. What only some have, because they began with a PROXY header or were
+//! routed or had to wait, is its [`Extra`], and costs the others eight bytes.
 
 use super::{admission::Permits, forward::Lane, preread::Preread};
 use crate::{
@@ -170,7 +170,8 @@ impl Session {
         self.extra.as_ref().is_some_and(|extra| extra.awaits_upstream)
     }
 
-    /// Whether what it begins with is still being read, or was never understood: nothing of it was meant for an upstream.
+    /// Whether what it begins with is still being read, or was never understood: nothing of it was meant for an
+    /// upstream.
     pub(super) fn is_unread(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.preread.is_some())
     }
@@ -298,12 +299,13 @@ mod tests {
 
     #[test]
     fn each_stage_has_its_phase() {
-        let phases = [Stage::Admitting, Stage::Queued, Stage::Preread, Stage::Pausing, Stage::Forwarding].map(|stage| {
-            let mut session = session();
-            session.stage = stage;
-            session.end(Cause::Timeout);
-            session.code().map(|code| code.to_string())
-        });
+        let phases = [Stage::Admitting, Stage::Queued, Stage::Preread, Stage::Pausing, Stage::Forwarding]
+            .map(|stage| {
+                let mut session = session();
+                session.stage = stage;
+                session.end(Cause::Timeout);
+                session.code().map(|code| code.to_string())
+            });
         assert_eq!(phases.each_ref().map(Option::as_deref), ["TC", "TQ", "TR", "TC", "TW"].map(Some));
     }
 }

@@ -1,8 +1,8 @@
 //! Members that have just come up get less at first.
 //!
 //! At each choice a coin is tossed for each of them: who loses is passed over this time, if there is another of its
-//! tier. The chance to win rises from [`START`] to 1 over the time. So the share that a way of balancing would give to a
-//! member is cut down in the same measure, whichever way it is.
+//! tier. The chance to win rises from [`START`] to 1 over the time. So the share that a way of balancing would give
+//! to a member is cut down in the same measure, whichever way it is.
 //!
 //! One way needs more than that. `least-connections` would give *all* sessions to a newcomer, who has none, and a tenth
 //! of all may be far more than its share: there the chance is also multiplied by its weight against all. And with

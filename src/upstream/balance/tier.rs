@@ -102,8 +102,8 @@ impl Tier {
         self.seats.iter().map(|seat| seat.number)
     }
 
-    /// How often a member that has no sessions yet may be chosen: as often as the way to balance has it, but no more often
-    /// than its weight says where that would be always.
+    /// How often a member that has no sessions yet may be chosen: as often as the way to balance has it, but where that
+    /// would be always, no more often than its weight says.
     pub fn chance_of_newcomer(&self, number: usize) -> f64 {
         if !matches!(self.way, Way::LeastConnections) {
             return 1.0;

@@ -105,14 +105,14 @@ mod tests {
         let mut entry = vec![None; size];
         let mut n = 0;
         loop {
-            for i in 0..permutations.len() {
-                let mut c = permutation(i, next[i]);
+            for (i, next) in next.iter_mut().enumerate() {
+                let mut c = permutation(i, *next);
                 while entry[c].is_some() {
-                    next[i] += 1;
-                    c = permutation(i, next[i]);
+                    *next += 1;
+                    c = permutation(i, *next);
                 }
                 entry[c] = Some(i);
-                next[i] += 1;
+                *next += 1;
                 n += 1;
                 if n == size {
                     return entry.into_iter().flatten().collect();

@@ -44,7 +44,7 @@ fn sources() -> impl Iterator<Item = Source> {
 }
 
 /// Where each source goes, by name.
-fn owners<'a>(names: &'a [String], mut maglev: Maglev) -> Vec<&'a str> {
+fn owners(names: &[String], mut maglev: Maglev) -> Vec<&str> {
     sources().map(|source| &*names[maglev.find(source, |_| true).expect("all are open")]).collect()
 }
 

@@ -87,7 +87,12 @@ impl Shown {
         columns
     }
 
-    fn row(&self, [address, service, weight, state]: [String; 4], counts: &UpstreamCounts, bar: Cell) -> Vec<Cell> {
+    fn row(
+        &self,
+        [address, service, weight, state]: [String; 4],
+        counts: &UpstreamCounts,
+        bar: Cell,
+    ) -> Vec<Cell> {
         let mut cells = vec![Cell::Text(address)];
         cells.extend(self.services.then_some(Cell::Text(service)));
         cells.extend(self.weights.then_some(Cell::Text(weight)));

@@ -327,6 +327,8 @@ mod tests {
             let mut slow = Reader::default();
             for end in 0..records.len() {
                 assert_eq!(slow.read(&records[..end]), Reading::More, "{end} bytes, records of {len}");
+            }
+            for end in (0..records.len()).step_by(71) {
                 assert_eq!(read(&records[..end]), Reading::More, "{end} bytes, records of {len}");
             }
             assert_eq!(slow.read(&records), Reading::Whole(Some(whole.clone())));

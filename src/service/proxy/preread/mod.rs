@@ -2,7 +2,7 @@
 //! ClientHello, which says whom it wants.
 //!
 //! ```text
-//! bytes → PROXY header (consumed) → ClientHello (looked at) → group, and for the upstream: our header + what is not consumed
+//! bytes → PROXY header (consumed) → ClientHello (looked at) → group; for its upstream: our header, what is left
 //!         proxy_header.rs           client_hello.rs           routes.rs
 //! ```
 //! A [`Preread`] is fed with bytes and asked how far it is. It reads no socket and no clock, so that every split, every
@@ -11,7 +11,7 @@
 //!
 //! Memory: nothing is kept of a client that has said nothing. One that speaks and never comes to the point can have
 //! 128 KiB kept for it: a ClientHello of 64 KiB, what one read brings beyond it, and the room that a vector grows by.
-//! The header of a trusted peer may add as much in TLVs (64 KiB). That ends with the header timeout, which no byte moves.
+//! The header of a trusted peer may add half as much in TLVs. It ends with the header timeout, which no byte moves.
 
 pub mod client_hello;
 pub mod proxy_header;

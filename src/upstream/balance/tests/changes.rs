@@ -59,7 +59,8 @@ proptest! {
         let mut balancer = Balancer::new(balance, &roster(&rosters[0]), GROUP, 0, 0, seed);
         for looks in &rosters {
             balancer.renew(&roster(looks));
-            let fit = |backup: bool| GROUP.filter(move |&number| looks[number].is_fit() && looks[number].backup == backup);
+            let is_fit = |number: usize| looks[number].is_fit();
+            let fit = |backup: bool| GROUP.filter(move |&it| is_fit(it) && looks[it].backup == backup);
             let expected = if fit(false).count() > 0 { fit(false) } else { fit(true) };
             let expected: Vec<_> = expected.collect();
             for number in 0..20 {
@@ -137,7 +138,7 @@ fn with_newcomer(members: usize, up_since_ns: u64) -> Roster {
     roster
 }
 
-/// Five equal members, four of which are busy. In three moments of its slow start, the newcomer's share of many choices.
+/// Five equal members, four of which are busy: the newcomer's share in three moments of its slow start.
 fn shares_of_newcomer(balance: Balance) -> [f64; 3] {
     const CHOICES: u32 = 20_000;
     let loads = Loads::new(1, 5);
