@@ -105,7 +105,10 @@ fn run() -> Run {
         (millis(INTERVAL), millis(SLOW_START), FALL.to_string(), RISE.to_string());
     let checks = ["--health-http", "/", "--health-port", &port, "--health-interval", &interval];
     let rule = ["--health-fall", &fall, "--health-rise", &rise, "--health-slow-start", &slow_start];
-    let proxy = Server::proxy(&upstreams, &[&checks[..], &rule, &["--balance", "round-robin", "--workers", "2"]].concat());
+    let proxy = Server::proxy(
+        &upstreams,
+        &[&checks[..], &rule, &["--balance", "round-robin", "--workers", "2"]].concat(),
+    );
     let sick = upstreams[SICK].clone();
     let (start, (down_s, up_s)) = under_load(proxy, |proxy, start| story(proxy, start, &nurses[SICK], &sick));
     let times = |seen: &Mutex<Vec<Instant>>| {
