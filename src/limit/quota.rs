@@ -340,7 +340,9 @@ impl Share {
 
     fn others_cache(&self) -> bool {
         let posts = self.shared.posts.iter().enumerate();
-        posts.filter(|(worker, _)| *worker != self.worker).any(|(_, post)| post.caches.load(Ordering::Acquire))
+        posts
+            .filter(|(worker, _)| *worker != self.worker)
+            .any(|(_, post)| post.caches.load(Ordering::Acquire))
     }
 
     fn post(&self) -> &Post {

@@ -119,7 +119,8 @@ impl Gate {
                 other => return other,
             }
         }
-        let barriers = [(listeners.get_mut(listener), Permits::LISTENER), (service.as_mut(), Permits::SERVICE)];
+        let barriers =
+            [(listeners.get_mut(listener), Permits::LISTENER), (service.as_mut(), Permits::SERVICE)];
         for (barrier, permit) in barriers {
             if let Some(barrier) = barrier.filter(|_| !session.permits.has(permit)) {
                 match barrier.pass(limits, session, io) {

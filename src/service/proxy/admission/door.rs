@@ -118,11 +118,16 @@ impl Waiting {
 
     /// Something may have come that this session has no use for, because it has tried that member, or the member isn't well:
     /// then it is for the next in line; and where there is no next one, for others.
-    pub(super) fn pass_on(&mut self, usable: &[usize], doors: &mut [Door], session: &Session, io: &mut Io<'_>) {
+    pub(super) fn pass_on(
+        &mut self,
+        usable: &[usize],
+        doors: &mut [Door],
+        session: &Session,
+        io: &mut Io<'_>,
+    ) {
         let Self { line, members } = self;
-        let is_useless = |member: &usize, doors: &[Door]| {
-            doors[*member].share.has_room(true) && !usable.contains(member)
-        };
+        let is_useless =
+            |member: &usize, doors: &[Door]| doors[*member].share.has_room(true) && !usable.contains(member);
         if !members.iter().any(|member| is_useless(member, doors)) {
             return;
         }
