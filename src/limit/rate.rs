@@ -102,7 +102,8 @@ mod tests {
                     let allowed = burst + u64::try_from(
                         u128::from(to_ns - from_ns) * u128::from(count) / u128::from(SECOND_NS),
                     ).expect("small");
-                    prop_assert!((last - first) as u64 + 1 <= allowed, "{} in {} ns", last - first + 1, to_ns - from_ns);
+                    let (begun, time_ns) = ((last - first) as u64 + 1, to_ns - from_ns);
+                    prop_assert!(begun <= allowed, "{begun} in {time_ns} ns");
                 }
             }
         }
