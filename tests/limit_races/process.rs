@@ -59,8 +59,8 @@ fn the_process_has_a_limit_over_all_its_workers_and_services() {
     }
 }
 
-/// Whoever it has no descriptor for is reset at once, and counted; it goes on serving the others, and serves anew as soon
-/// as it can.
+/// Whoever it has no descriptor for is reset at once, and counted; it goes on serving the others, and serves anew as
+/// soon as it can.
 #[test]
 fn what_it_has_no_descriptor_for_is_shed() {
     for accept in AcceptMode::ALL {
