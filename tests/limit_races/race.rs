@@ -69,7 +69,9 @@ impl Race {
         upstream.hold(true);
         upstream.until_serves(LIMIT);
         let refills = REPLACED.map(|sessions| (sessions, upstream.replace(sessions)));
-        let one_by_one = refills.iter().filter(|(sessions, _)| *sessions == 1).map(|(_, refill)| *refill);
+        // The first one finds clients that are still on their way.
+        let one_by_one =
+            refills.iter().skip(1).filter(|(sessions, _)| *sessions == 1).map(|(_, refill)| *refill);
         let free_max = one_by_one.max().unwrap_or_default();
         upstream.hold(false);
         let fates = crowd.end();
