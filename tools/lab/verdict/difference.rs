@@ -169,7 +169,7 @@ impl Said {
             format!("{}{factors}{each}", join(names))
         };
         let told: Vec<String> = groups.iter().map(told).collect();
-        (!told.is_empty()).then(|| format!("not settled{TOO_FEW}: {}", join(&told)))
+        (!told.is_empty()).then(|| format!("not settled{TOO_FEW}: {}", told.join(", ")))
     }
 }
 

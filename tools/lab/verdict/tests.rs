@@ -345,7 +345,7 @@ fn what_is_not_settled_is_told_in_few_words() {
     conclude(&mut results);
     assert_eq!(
         text(&results, "tail"),
-        "Tail, hunt: mean latency (private/edge 1 ms) is not settled (too few rounds): private/level ×1.00 and \
+        "Tail, hunt: mean latency (private/edge 1 ms) is not settled (too few rounds): private/level ×1.00, \
          rotate/edge ×2.00; stalls (private/edge 0) is not settled: private/level and rotate/edge ×1.00 each."
     );
 }
