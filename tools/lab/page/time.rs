@@ -83,8 +83,8 @@ pub fn imbalance(view: &View) -> Option<String> {
     row(
         "Imbalance over time",
         "The fullest worker's open connections over the mean: 1 is even. The median of the rounds, shaded from the \
-         lowest to the highest. Dashed: what chance gives on average, of as many connections as there are in all; grey: \
-         where it stays in 95 % of all cases.",
+         lowest to the highest. Dashed: what chance gives on average, of as many connections as there are in all; \
+         grey: where it stays in 95 % of all cases.",
         panels,
     )
 }
