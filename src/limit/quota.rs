@@ -14,27 +14,27 @@
 //!   granted    a word of a worker that waits: where those who give back put what it waits for
 //! ```
 //! **Plenty** is when nobody waits and no less is free than all workers can cache: a quarter of the limit at most. Only
-//! then do workers take more than they need, or keep what comes back, so that near the limit the shared word tells nearly
-//! all; but what a worker has cached before it fell idle it still has.
+//! then do workers take more than they need, or keep what comes back, so that near the limit the shared word tells
+//! nearly all; but what a worker has cached before it fell idle it still has.
 //!
-//! **Waiting.** A worker that finds nothing free says that it waits: by a count in the same word, and only by a step that
-//! finds nothing free there. So a permit that is given back either was free before that step, which then fails, or comes
-//! after it and finds somebody who waits: there is no moment between 'nothing is free' and 'I wait' for a permit to get
-//! lost in. From then on who gives back gives to those who wait, one after the other in turn, by a grant and a call (a
-//! message). Nobody else can have it, and newcomers elsewhere have to wait too.
+//! **Waiting.** A worker that finds nothing free says that it waits: by a count in the same word, and only by a step
+//! that finds nothing free there. So a permit that is given back either was free before that step, which then fails,
+//! or comes after it and finds somebody who waits: there is no moment between 'nothing is free' and 'I wait' for a
+//! permit to get lost in. From then on who gives back gives to those who wait, one after the other in turn, by a
+//! grant and a call (a message). Nobody else can have it, and newcomers elsewhere have to wait too.
 //!
-//! **Lending.** A worker says by a flag that it caches, before the step that brings it more than it needs. Who waits calls
-//! each worker whose flag is up; a worker that is called gives all that it caches, then takes its flag down, and doesn't
-//! cache again before there is plenty. The flag is up before the word changes, and the count of those who wait is up
-//! before flags are looked at: so whoever caches is seen, or sees that somebody waits. When all flags are down and
-//! nothing is free, nothing is to be hoped for but that a session ends.
+//! **Lending.** A worker says by a flag that it caches, before the step that brings it more than it needs. Who waits
+//! calls each worker whose flag is up; a worker that is called gives all that it caches, then takes its flag down,
+//! and doesn't cache again before there is plenty. The flag is up before the word changes, and the count of those who
+//! wait is up before flags are looked at: so whoever caches is seen, or sees that somebody waits. When all flags are
+//! down and nothing is free, nothing is to be hoped for but that a session ends.
 //!
-//! **Calls.** One call a worker is under way at a time: who finds one there need not send another, as the receiver takes
-//! note of it before it looks. Where a mailbox is full, what was granted is free again, and those who wait find it when
-//! they look by themselves, which they do from time to time.
+//! **Calls.** One call a worker is under way at a time: who finds one there need not send another, as the receiver
+//! takes note of it before it looks. Where a mailbox is full, what was granted is free again, and those who wait find
+//! it when they look by themselves, which they do from time to time.
 //!
-//! A worker that ends gives back what it has. One thing is not covered: a grant to a worker that ends at that moment. It
-//! ends when all do, or by a panic, after which all do.
+//! A worker that ends gives back what it has. One thing is not covered: a grant to a worker that ends at that moment.
+//! It ends when all do, or by a panic, after which all do.
 //!
 //! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers
 //! (`cfg(loom)`, below), and by proptest, long histories of many workers.
@@ -185,8 +185,8 @@ impl Share {
         self.cached == 0 && !self.others_cache() && self.shared.state().free == 0
     }
 
-    /// Says that somebody here waits, and calls those who cache permits. `false`, and nothing is said: something is free
-    /// again, to be taken in turn.
+    /// Says that somebody here waits, and calls those who cache permits. `false`, and nothing is said: something is
+    /// free again, to be taken in turn.
     #[must_use]
     pub fn wait(&mut self, bells: &mut impl Bells) -> bool {
         if self.waits {
@@ -246,8 +246,8 @@ impl Share {
         if self.waits { self.cached } else { 0 }
     }
 
-    /// It has been called: it takes what was granted, or lends what is not needed here. Permits for those who wait here,
-    /// if any do.
+    /// It has been called: it takes what was granted, or lends what is not needed here. Permits for those who wait
+    /// here, if any do.
     pub fn look(&mut self, bells: &mut impl Bells) -> u64 {
         // First of all: who grants something or asks from now on calls again.
         self.post().is_called.swap(false, Ordering::AcqRel);
@@ -340,7 +340,9 @@ impl Share {
 
     fn others_cache(&self) -> bool {
         let posts = self.shared.posts.iter().enumerate();
-        posts.filter(|(worker, _)| *worker != self.worker).any(|(_, post)| post.caches.load(Ordering::Acquire))
+        posts
+            .filter(|(worker, _)| *worker != self.worker)
+            .any(|(_, post)| post.caches.load(Ordering::Acquire))
     }
 
     fn post(&self) -> &Post {

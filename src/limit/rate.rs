@@ -1,9 +1,9 @@
 //! How soon the next session of a listener may begin.
 //!
-//! The generic cell rate algorithm (ITU-T I.371, annex A; the leaky bucket as a virtual schedule): one word says when the
-//! next one is due if all kept their distance, and whoever comes may be ahead of that by as much as a burst takes. There
-//! is no bucket to be refilled, no timer and no lock: a claim is one atomic step, and it is exact over all workers, in
-//! the order in which their claims meet.
+//! The generic cell rate algorithm (ITU-T I.371, annex A; the leaky bucket as a virtual schedule): one word says when
+//! the next one is due if all kept their distance, and whoever comes may be ahead of that by as much as a burst
+//! takes. There is no bucket to be refilled, no timer and no lock: a claim is one atomic step, and it is exact over
+//! all workers, in the order in which their claims meet.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -102,7 +102,8 @@ mod tests {
                     let allowed = burst + u64::try_from(
                         u128::from(to_ns - from_ns) * u128::from(count) / u128::from(SECOND_NS),
                     ).expect("small");
-                    prop_assert!((last - first) as u64 + 1 <= allowed, "{} in {} ns", last - first + 1, to_ns - from_ns);
+                    let (begun, time_ns) = ((last - first) as u64 + 1, to_ns - from_ns);
+                    prop_assert!(begun <= allowed, "{begun} in {time_ns} ns");
                 }
             }
         }

@@ -224,8 +224,8 @@ impl<'a> Io<'a> {
         self.link.token.serial().to_u64()
     }
 
-    /// Says that the session has come on in this turn, though it has moved no byte: the deadline that may have led to the
-    /// turn has been seen to.
+    /// Says that the session has come on in this turn, though it has moved no byte: the deadline that may have led to
+    /// the turn has been seen to.
     pub(crate) fn come_on(&mut self) {
         self.cx.work += 1;
     }

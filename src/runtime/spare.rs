@@ -1,10 +1,10 @@
 //! Descriptors to spare, so that connections can be told that there are no others (`--on-fd-limit shed`).
 //!
-//! accept4(2) wants a free descriptor even for a connection that is to be closed at once. So as many as there are threads
-//! that accept are kept for that, all in one place: whoever finds no other gives one up, accepts with it, resets the
-//! connection, and takes it back. In between another thread may be faster and have it for a connection of its own. That
-//! thread sees that one is missing, and sheds its connection too: no session is opened while a spare is missing, so they
-//! don't become fewer.
+//! accept4(2) wants a free descriptor even for a connection that is to be closed at once. So as many as there are
+//! threads that accept are kept for that, all in one place: whoever finds no other gives one up, accepts with it,
+//! resets the connection, and takes it back. In between another thread may be faster and have it for a connection of
+//! its own. That thread sees that one is missing, and sheds its connection too: no session is opened while a spare is
+//! missing, so they don't become fewer.
 
 use std::sync::Arc;
 

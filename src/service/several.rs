@@ -13,6 +13,7 @@ pub struct Several {
 }
 
 /// One service of a worker.
+#[expect(clippy::large_enum_variant, reason = "a worker has few of them, and each turn would pay for a box")]
 pub enum One {
     /// Sends back.
     Echo(Echo),

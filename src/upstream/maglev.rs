@@ -10,9 +10,9 @@
 //! until it comes to one who is: nobody else's sources move, and those of the one who is away spread over all others.
 //! (With the same step for all they would spread unevenly: permutations have steps too, and so patterns side by side.)
 //!
-//! A table takes milliseconds to make, hundreds of them a large one, and a worker has no such time at once. So a new one
-//! is made bit by bit, at each choice a little more, while the old one is still used; at once only where nobody whom
-//! that one knows is left.
+//! A table takes milliseconds to make, hundreds of them a large one, and a worker has no such time at once. So a new
+//! one is made bit by bit, at each choice a little more, while the old one is still used; at once only where nobody
+//! whom that one knows is left.
 //!
 //! What is promised: the table follows from the names and weights of its members, not from their order, a seed, or
 //! what happened before; so all workers, and all proxies with the same upstreams, send a source to the same member.

@@ -156,7 +156,7 @@ pub(crate) mod samples {
             stale: false,
         };
         let members: Box<[_]> = weights.iter().enumerate().map(member).collect();
-        let groups = Box::from([0..members.len()]);
+        let groups = std::iter::once(0..members.len()).collect();
         Roster { members, groups }
     }
 }

@@ -117,7 +117,9 @@ fn header_timeout() {
         stuck.expect_reset();
         let lines = site.ledger_of(3);
         assert!(lines.iter().all(|line| line["end"] == "TR" && line["upstream"].is_null()), "{lines:?}");
-        let is_late = |line: &serde_json::Value| line["life_ns"].as_u64() >= Some(TIMEOUT.as_nanos() as u64);
+        // Not at once. (A busy worker's clock stands still for a while between an accept and the session's beginning.)
+        let enough_ns = TIMEOUT.as_nanos() as u64 / 2;
+        let is_late = |line: &serde_json::Value| line["life_ns"].as_u64() >= Some(enough_ns);
         assert!(lines.iter().all(is_late), "{lines:?}");
         drop(slow);
         site.end().assert_codes(&["TR"]);

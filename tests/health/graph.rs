@@ -105,7 +105,10 @@ fn run() -> Run {
         (millis(INTERVAL), millis(SLOW_START), FALL.to_string(), RISE.to_string());
     let checks = ["--health-http", "/", "--health-port", &port, "--health-interval", &interval];
     let rule = ["--health-fall", &fall, "--health-rise", &rise, "--health-slow-start", &slow_start];
-    let proxy = Server::proxy(&upstreams, &[&checks[..], &rule, &["--balance", "round-robin", "--workers", "2"]].concat());
+    let proxy = Server::proxy(
+        &upstreams,
+        &[&checks[..], &rule, &["--balance", "round-robin", "--workers", "2"]].concat(),
+    );
     let sick = upstreams[SICK].clone();
     let (start, (down_s, up_s)) = under_load(proxy, |proxy, start| story(proxy, start, &nurses[SICK], &sick));
     let times = |seen: &Mutex<Vec<Instant>>| {
@@ -192,7 +195,7 @@ fn chart(run: &Run) -> String {
         let (anchor, shift) = if is_cause { (Anchor::End, -3.0) } else { (Anchor::Start, 3.0) };
         frame.svg.text("tick", (x.at(at_s) + shift, top + 9.0), anchor, text);
     }
-    frame.svg.text("tick", (x.at(run.down_s) + 6.0, y.at(0.0) - 5.0), Anchor::Start, "the one whose checks fail");
+    frame.svg.text("tick", (x.at(run.down_s) + 6.0, y.at(0.0) - 5.0), Anchor::Start, "its checks fail");
     for (number, rates) in rates.iter().enumerate() {
         let middle = |step: usize| x.at((step as f64 + 0.5) * STEP_S);
         let points: Vec<_> =

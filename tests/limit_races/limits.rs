@@ -79,7 +79,8 @@ fn who_waits_is_served_in_order_and_told_how_long() {
     let books = site.end();
     assert_eq!(ended(&books, "LC"), 1);
     assert_eq!(total(&books.report, "queued_max"), 3);
-    let queued = books.ledger.iter().filter(|line| line["queued_ns"].as_u64().is_some_and(|queued_ns| queued_ns > 0));
+    let queued =
+        books.ledger.iter().filter(|line| line["queued_ns"].as_u64().is_some_and(|queued_ns| queued_ns > 0));
     assert_eq!(queued.count(), 3);
 }
 
@@ -275,14 +276,15 @@ fn who_waits_at_a_stop_has_the_drain_time() {
     // Whichever of them it is, the other one never has its turn.
     let books = site.wait();
     drop((waiting, left, next));
-    let cut = books.codes().iter().filter(|(code, _)| code.starts_with('D')).map(|(_, count)| count).sum::<usize>();
+    let cut =
+        books.codes().iter().filter(|(code, _)| code.starts_with('D')).map(|(_, count)| count).sum::<usize>();
     assert_eq!((cut, ended(&books, "DQ")), (2, 1), "{:?}", books.codes());
 }
 
 /// A client with this address of its own.
 fn connect_from(source: &str, to: SocketAddr) -> Client {
-    let fd: OwnedFd =
-        socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a descriptor is free");
+    let fd: OwnedFd = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .expect("a descriptor is free");
     let source: IpAddr = source.parse().expect("an address");
     bind(&fd, &SocketAddr::new(source, 0)).expect("all of 127.0.0.0/8 is this machine's");
     connect(&fd, &to).expect("the server listens");

@@ -34,7 +34,16 @@ fn is_served(server: &Server) -> Option<TcpStream> {
 #[test]
 fn the_process_has_a_limit_over_all_its_workers_and_services() {
     for accept in AcceptMode::ALL {
-        let flags = ["--listen", "127.0.0.1:0", "--workers", "4", "--max-connections", "10", "--accept", accept.name()];
+        let flags = [
+            "--listen",
+            "127.0.0.1:0",
+            "--workers",
+            "4",
+            "--max-connections",
+            "10",
+            "--accept",
+            accept.name(),
+        ];
         let server = Server::start(&flags);
         let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
         clients.iter_mut().for_each(say_hello);
@@ -50,8 +59,8 @@ fn the_process_has_a_limit_over_all_its_workers_and_services() {
     }
 }
 
-/// Whoever it has no descriptor for is reset at once, and counted; it goes on serving the others, and serves anew as soon
-/// as it can.
+/// Whoever it has no descriptor for is reset at once, and counted; it goes on serving the others, and serves anew as
+/// soon as it can.
 #[test]
 fn what_it_has_no_descriptor_for_is_shed() {
     for accept in AcceptMode::ALL {

@@ -4,15 +4,16 @@
 //! rate of the listener → limit of the listener → limit of the service … → limit of the source … → limit of an upstream
 //!      until its time       a line                  a line                   no                      a line a group
 //! ```
-//! What a session has got of these is in its [`Permits`] until its sockets are closed: another worker may connect at the
-//! moment at which something is free, and no upstream is to see one too many. Who has to wait stands in a line of this
-//! worker's and counts in the queue of the service; who comes anew doesn't overtake those in line. What it got before it
-//! keeps: who waits for the service is a session of its listener, who waits for an upstream one of the service.
+//! What a session has got of these is in its [`Permits`] until its sockets are closed: another worker may connect at
+//! the moment at which something is free, and no upstream is to see one too many. Who has to wait stands in a line of
+//! this worker's and counts in the queue of the service; who comes anew doesn't overtake those in line. What it got
+//! before it keeps: who waits for the service is a session of its listener, who waits for an upstream one of the
+//! service.
 //!
 //! The first of a line is woken as soon as something is granted to this worker, and wakes the next when it leaves. It
-//! also looks by itself from time to time, in case a call was lost in a full mailbox: so nobody waits beside a free slot
-//! for longer than that. Where there is no place in the queue, a session waits as long as that at most, and only while
-//! other workers cache what it might have.
+//! also looks by itself from time to time, in case a call was lost in a full mailbox: so nobody waits beside a free
+//! slot for longer than that. Where there is no place in the queue, a session waits as long as that at most, and only
+//! while other workers cache what it might have.
 
 mod door;
 
@@ -119,7 +120,8 @@ impl Gate {
                 other => return other,
             }
         }
-        let barriers = [(listeners.get_mut(listener), Permits::LISTENER), (service.as_mut(), Permits::SERVICE)];
+        let barriers =
+            [(listeners.get_mut(listener), Permits::LISTENER), (service.as_mut(), Permits::SERVICE)];
         for (barrier, permit) in barriers {
             if let Some(barrier) = barrier.filter(|_| !session.permits.has(permit)) {
                 match barrier.pass(limits, session, io) {

@@ -83,8 +83,8 @@ pub fn imbalance(view: &View) -> Option<String> {
     row(
         "Imbalance over time",
         "The fullest worker's open connections over the mean: 1 is even. The median of the rounds, shaded from the \
-         lowest to the highest. Dashed: what chance gives on average, of as many connections as there are in all; grey: \
-         where it stays in 95 % of all cases.",
+         lowest to the highest. Dashed: what chance gives on average, of as many connections as there are in all; \
+         grey: where it stays in 95 % of all cases.",
         panels,
     )
 }
@@ -284,8 +284,8 @@ fn measured_s(slices: &Slices) -> (f64, f64) {
     (s(slices.measured_from), s(slices.measured_until))
 }
 
-/// The open connections of each worker, slice by slice. A client knows the workers that have greeted it, and one that got
-/// no connection has greeted nobody. `None` where nobody has.
+/// The open connections of each worker, slice by slice. A client knows the workers that have greeted it, and one that
+/// got no connection has greeted nobody. `None` where nobody has.
 fn lanes(slices: &Slices, workers: usize) -> Option<Vec<Vec<i64>>> {
     let count = slices.open_by_worker.iter().map(Vec::len).min()?;
     let seen = slices.open_by_worker.iter().map(|lane| lane[..count].to_vec());

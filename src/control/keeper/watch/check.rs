@@ -1,8 +1,8 @@
 //! One check of a member: connect, say what is to be said, look at the answer.
 //!
-//! A check goes where sessions would go, from the address that they would come from. Of a member with several addresses
-//! one that passes is enough. What fails for want of something on this side (descriptors, memory, local ports) says nothing
-//! of the member, and counts neither way.
+//! A check goes where sessions would go, from the address that they would come from. Of a member with several
+//! addresses one that passes is enough. What fails for want of something on this side (descriptors, memory, local
+//! ports) says nothing of the member, and counts neither way.
 
 use std::{
     io,

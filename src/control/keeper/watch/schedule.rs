@@ -31,8 +31,8 @@ impl Schedule {
         ttl
     }
 
-    /// It was not, or not wholly; in how long to ask again. Up to a quarter of the pause is taken off by `chance`, which
-    /// is between 0 and 1, so that those who failed together don't come back together.
+    /// It was not, or not wholly; in how long to ask again. Up to a quarter of the pause is taken off by `chance`,
+    /// which is between 0 and 1, so that those who failed together don't come back together.
     pub fn failed(&mut self, chance: f64) -> Duration {
         let doubled = RETRY_MIN.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);

@@ -1,8 +1,9 @@
 //! The slots of one name: who of those that it leads to has which.
 //!
-//! Workers know members by their slots, so nobody's slot changes while it stays, and who comes back finds its old one. A
-//! newcomer takes a slot that nobody had, else one that is vacant again, else that of the member that left longest ago,
-//! once its last session has ended. Where there is none it waits for one. No clock and no counters are read here.
+//! Workers know members by their slots, so nobody's slot changes while it stays, and who comes back finds its old
+//! one. A newcomer takes a slot that nobody had, else one that is vacant again, else that of the member that left
+//! longest ago, once its last session has ended. Where there is none it waits for one. No clock and no counters are
+//! read here.
 
 use std::mem;
 

@@ -1,8 +1,8 @@
 //! One service as its keeper knows it: who its members are, how each is, and what workers are to hear of that.
 //!
-//! Results of checks and answers of DNS go in; the next roster and lines for people come out. Nothing here waits, reads a
-//! clock or opens a socket. Who has a slot, and where it is, is its *tenure*: each change of that begins another, and what
-//! was found out of an earlier one is not taken for the present one's.
+//! Results of checks and answers of DNS go in; the next roster and lines for people come out. Nothing here waits,
+//! reads a clock or opens a socket. Who has a slot, and where it is, is its *tenure*: each change of that begins
+//! another, and what was found out of an earlier one is not taken for the present one's.
 
 use std::{mem, ops::Range, sync::Arc};
 

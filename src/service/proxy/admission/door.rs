@@ -1,4 +1,5 @@
-//! One limit at one worker: who passes, who waits for it in which order, and by what the worker speaks to others about it.
+//! One limit at one worker: who passes, who waits for it in which order, and by what the worker speaks to others
+//! about it.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -11,8 +12,8 @@ use crate::{
     service::proxy::{Session, nanos},
 };
 
-/// How long the first of a line leaves it at being called, and how long a session without a place in the queue waits for
-/// what others may lend.
+/// How long the first of a line leaves it at being called, and how long a session without a place in the queue waits
+/// for what others may lend.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One limit of many sessions, and who waits for it here.
@@ -116,13 +117,18 @@ impl Waiting {
         }
     }
 
-    /// Something may have come that this session has no use for, because it has tried that member, or the member isn't well:
-    /// then it is for the next in line; and where there is no next one, for others.
-    pub(super) fn pass_on(&mut self, usable: &[usize], doors: &mut [Door], session: &Session, io: &mut Io<'_>) {
+    /// Something may have come that this session has no use for, because it has tried that member, or the member
+    /// isn't well: then it is for the next in line; and where there is no next one, for others.
+    pub(super) fn pass_on(
+        &mut self,
+        usable: &[usize],
+        doors: &mut [Door],
+        session: &Session,
+        io: &mut Io<'_>,
+    ) {
         let Self { line, members } = self;
-        let is_useless = |member: &usize, doors: &[Door]| {
-            doors[*member].share.has_room(true) && !usable.contains(member)
-        };
+        let is_useless =
+            |member: &usize, doors: &[Door]| doors[*member].share.has_room(true) && !usable.contains(member);
         if !members.iter().any(|member| is_useless(member, doors)) {
             return;
         }

@@ -138,7 +138,7 @@ fn with_newcomer(members: usize, up_since_ns: u64) -> Roster {
     roster
 }
 
-/// Five equal members, four of which are busy. The newcomer's share of many choices, in three moments of its slow start.
+/// Five equal members, four of which are busy: the newcomer's share in three moments of its slow start.
 fn shares_of_newcomer(balance: Balance) -> [f64; 3] {
     const CHOICES: u32 = 20_000;
     let loads = Loads::new(1, 5);
