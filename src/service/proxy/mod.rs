@@ -106,20 +106,26 @@ impl Proxy {
             // What a dead side had sent before goes out first, if there is anybody to get it; back pressure may
             // hold it up.
             if io.is_dead(side) && (io.is_read_out(side) || io.is_dead(side.other())) {
-                if side == Side::Upstream {
-                    if self.may_go_elsewhere(session, io) {
-                        return self.go_elsewhere(session, io);
-                    }
-                    self.count_early_reset(session, io);
-                }
-                session.end(reset_by(side));
-                session.error = io.fault(side).or(session.error);
-                io.end_by_reset();
-                return Turn::Reset;
+                return self.broken_off(side, session, io);
             }
         }
         let is_through = |side| io_is_through(io, side);
         if Side::ALL.into_iter().all(is_through) { Turn::Close } else { Turn::Keep }
+    }
+
+    /// A side is dead, and all that it had sent before has gone out.
+    #[cold]
+    fn broken_off(&mut self, side: Side, session: &mut Session, io: &mut Io<'_>) -> Turn {
+        if side == Side::Upstream {
+            if self.may_go_elsewhere(session, io) {
+                return self.go_elsewhere(session, io);
+            }
+            self.count_early_reset(session, io);
+        }
+        session.end(reset_by(side));
+        session.error = io.fault(side).or(session.error);
+        io.end_by_reset();
+        Turn::Reset
     }
 
     #[inline]
@@ -157,6 +163,7 @@ impl Proxy {
     }
 
     /// The upstream has sent its first byte.
+    #[cold]
     fn answered(&mut self, session: &Session) {
         if let Some(upstream) = session.upstream() {
             self.members.succeeded(upstream);
@@ -189,6 +196,7 @@ impl Proxy {
 
 impl Proxy {
     /// A turn of a session without an upstream.
+    #[inline(never)]
     fn go_on(&mut self, session: &mut Session, io: &mut Io<'_>, scratch: &mut [u8]) -> Turn {
         // What it had sent before its reset is delivered all the same, once there is somebody to deliver it to.
         if io.is_gone(Side::Client) {
