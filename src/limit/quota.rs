@@ -36,8 +36,8 @@
 //! A worker that ends gives back what it has. One thing is not covered: a grant to a worker that ends at that moment.
 //! It ends when all do, or by a panic, after which all do.
 //!
-//! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers
-//! (`cfg(loom)`, below), and by proptest, long histories of many workers.
+//! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers and
+//! most of three (`cfg(loom)`, below), and by proptest, long histories of many workers.
 
 use std::sync::Arc;
 
