@@ -54,8 +54,8 @@ impl Upstream {
     /// One that is expected to have so many sessions at most.
     pub fn start(limit: usize) -> Self {
         let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port is free");
-        // A full accept queue would let connections live that it knows nothing of: the last packet of their handshake is
-        // dropped, and nobody says anything that would be answered by a reset.
+        // A full accept queue would let connections live that it knows nothing of: the last packet of their handshake
+        // is dropped, and nobody says anything that would be answered by a reset.
         rustix::net::listen(&listener, 4096).expect("it is bound");
         let address = listener.local_addr().expect("it is bound").to_string();
         let tally = Arc::new(Tally::default());

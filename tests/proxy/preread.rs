@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{
     Server, TempDir,
     client::{Client, Target},
-    preamble::{v1, v2, v2_block, v2_unix},
+    preamble::{v1, v2, v2_block, v2_local, v2_unix},
     proxy::{Ledger, Site, Way, address_of, for_each, listen},
     skip, total,
     upstreams::dead_ports,
@@ -176,7 +176,7 @@ fn upstreams_are_told_who_the_client_is() {
                     Target::Tcp(server) if version == "v1" => v1(client.address(), *server),
                     Target::Tcp(server) => v2(client.address(), *server, &[]),
                     Target::Unix(_) if version == "v1" => b"PROXY UNKNOWN\r\n".to_vec(),
-                    Target::Unix(_) => v2_unix(&[]),
+                    Target::Unix(_) => v2_local(),
                 };
                 upstream.expect(&header);
                 client.send(b"question");
@@ -210,7 +210,7 @@ fn what_comes_in_goes_out() {
         (v1(v6.0, v6.1), v1(v6.0, v6.1), v2(v6.0, v6.1, &[])),
         (summed, v1(v4.0, v4.1), v2(v4.0, v4.1, &kept)),
         (v2(v6.0, v6.1, &[&PADDING[..], &ID].concat()), v1(v6.0, v6.1), v2(v6.0, v6.1, &ID)),
-        (v2_unix(&ID), b"PROXY UNKNOWN\r\n".to_vec(), v2_unix(&ID)),
+        (v2_unix(&ID), b"PROXY UNKNOWN\r\n".to_vec(), v2_local()),
     ] {
         for (version, expected) in [("v1", in_v1), ("v2", in_v2)] {
             let flags = [&FROM_LOOPBACK[..], &["--proxy-protocol-send", version]].concat();

@@ -32,6 +32,11 @@ pub fn v2_unix(tlvs: &[u8]) -> Vec<u8> {
     v2_block(0x21, 0x31, &[0; 216], tlvs)
 }
 
+/// A PROXY header of version 2 that says nothing: the connection speaks for itself.
+pub fn v2_local() -> Vec<u8> {
+    v2_block(0x20, 0, &[], &[])
+}
+
 /// A PROXY header of version 2: version and command, family and protocol, addresses, TLVs.
 pub fn v2_block(command: u8, family: u8, addresses: &[u8], tlvs: &[u8]) -> Vec<u8> {
     let len = u16::try_from(addresses.len() + tlvs.len()).expect("a header holds less than 64 KiB");
