@@ -7,14 +7,9 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::Value;
-use support::{
-    Server, eventually,
-    load::{self, Load},
-    total,
-};
+use support::load;
 
 /// At least so long.
 const STALL: Duration = Duration::from_millis(500);
@@ -53,7 +48,8 @@ fn a_closed_loop_omits_it() {
 fn in_some_try(arguments: &[&str], holds: impl Fn(f64, &dyn Fn(&str) -> f64) -> bool) {
     let mut in_vain = Vec::new();
     for _ in 0..TRIES {
-        let (stall_ns, report) = stalled(arguments);
+        let arguments = [&["--connections", CONNECTIONS], arguments].concat();
+        let (stall_ns, report) = load::with_a_stall(&arguments, WINDOW_S, STALL);
         let latency_ns = |name: &str| report["latency"][name].as_f64().expect("a latency");
         if holds(stall_ns, &latency_ns) {
             return;
@@ -61,21 +57,4 @@ fn in_some_try(arguments: &[&str], holds: impl Fn(f64, &dyn Fn(&str) -> f64) -> 
         in_vain.push((stall_ns, ["p50", "p90", "p99", "p999", "max"].map(latency_ns)));
     }
     panic!("stalls, and latencies at p50, p90, p99, p999, max, all in ns: {in_vain:?}");
-}
-
-/// A load, during which the server is frozen for a while: for how long at least, and what the load says.
-fn stalled(arguments: &[&str]) -> (f64, Value) {
-    let mut server = Server::start(&["--workers", "2"]);
-    let window = format!("{WINDOW_S}s");
-    let common = ["--connections", CONNECTIONS, "--warmup", "0", "--duration", &window];
-    let load: Load = load::start(&server, &[&common, arguments].concat());
-    eventually("the load is on its way", || (total(&server.report_now(), "messages") >= 200).then_some(()));
-    server.freeze();
-    let start = Instant::now();
-    std::thread::sleep(STALL);
-    let stall_ns = start.elapsed().as_nanos() as f64;
-    server.thaw();
-    let report = load.report();
-    server.report();
-    (stall_ns, report)
 }

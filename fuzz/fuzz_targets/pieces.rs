@@ -14,7 +14,8 @@ pub struct Heard {
 
 /// The sizes of pieces, and the bytes that come in them.
 pub fn of(input: &[u8]) -> (&[u8], &[u8]) {
-    let (count, rest) = input.split_first().map_or((0, input), |(count, rest)| (usize::from(count % 16), rest));
+    let (count, rest) =
+        input.split_first().map_or((0, input), |(count, rest)| (usize::from(count % 16), rest));
     rest.split_at(count.min(rest.len()))
 }
 

@@ -51,6 +51,37 @@ pub fn max_over_mean(workers: usize, total: u64) -> MaxOverMean {
     MaxOverMean { mean: sum / maxima.len() as f64 / mean, p50: quantile(50), p95: quantile(95) }
 }
 
+/// Between which counts chance keeps one of `workers` 95 times in 100, when a fair hash deals `total` connections: the
+/// binomial quantiles at 2.5 and 97.5 %, exact where there are few and by the normal curve where there are many. A
+/// lone worker gets all.
+pub fn share_band(workers: usize, total: u64) -> (u64, u64) {
+    /// So many steps are a millisecond.
+    const EXACT_MAX: u64 = 100_000;
+    if workers < 2 {
+        return (total, total);
+    }
+    let share = 1.0 / workers as f64;
+    if total > EXACT_MAX {
+        let mean = total as f64 * share;
+        let reach = 1.96 * (mean * (1.0 - share)).sqrt();
+        return ((mean - reach).round() as u64, (mean + reach).round() as u64);
+    }
+    let odds = share / (1.0 - share);
+    let mut log_probability = total as f64 * (1.0 - share).ln();
+    let (mut below, mut low) = (0.0, None);
+    for count in 0..total {
+        below += log_probability.exp();
+        if below >= 0.025 {
+            low = low.or(Some(count));
+        }
+        if below >= 0.975 {
+            return (low.unwrap_or(count), count);
+        }
+        log_probability += ((total - count) as f64 / (count + 1) as f64 * odds).ln();
+    }
+    (low.unwrap_or(total), total)
+}
+
 /// How probable it is that a fair hash spreads connections as evenly, or as unevenly, as was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tails {
@@ -281,6 +312,18 @@ mod tests {
             let chance = max_over_mean(workers, total);
             assert_eq!((chance.p50, chance.p95), (p50, p95), "{workers} x {total}");
         }
+    }
+
+    #[test]
+    fn a_share_is_kept_in_its_binomial_band() {
+        // scipy.stats.binom.ppf([0.025, 0.975], total, 1 / workers)
+        for (workers, total, band) in [(4, 400, (83, 117)), (2, 10, (2, 8)), (4, 1, (0, 1)), (2, 1, (0, 1))] {
+            assert_eq!(share_band(workers, total), band, "{workers} x {total}");
+        }
+        assert_eq!((share_band(4, 0), share_band(1, 7), share_band(0, 7)), ((0, 0), (7, 7), (7, 7)));
+        let (exact, normal) = (share_band(8, 100_000), share_band(8, 100_001));
+        assert!(exact.0.abs_diff(normal.0) <= 1 && exact.1.abs_diff(normal.1) <= 1, "{exact:?} {normal:?}");
+        assert!(share_band(3, u64::MAX).0 > u64::MAX / 4, "and it ends");
     }
 
     #[test]

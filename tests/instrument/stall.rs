@@ -1,12 +1,9 @@
 //! A server that stands still for a known time: in open loop the response times are arithmetic. With one message in
 //! flight on each connection, the service times hardly know of it, which is why they aren't what users see.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{
-    alone, in_some_try,
-    support::{Server, eventually, load, total},
-};
+use super::{alone, in_some_try, support::load};
 
 /// At least so long.
 const STALL: Duration = Duration::from_millis(600);
@@ -47,19 +44,10 @@ fn a_stall_is_in_the_response_times_and_not_in_the_service_times() {
 }
 
 fn stalled() -> Seen {
-    let mut server = Server::start(&["--workers", "2"]);
-    let (rate, window) = (RATE.to_string(), format!("{WINDOW_S}s"));
+    let rate = RATE.to_string();
     let arguments =
         ["--rate", &rate, "--arrivals", "uniform", "--pipeline", "1", "--connections", CONNECTIONS];
-    let load = load::start(&server, &[&arguments[..], &["--warmup", "0", "--duration", &window]].concat());
-    eventually("the load is on its way", || (total(&server.report_now(), "messages") >= 200).then_some(()));
-    server.freeze();
-    let start = Instant::now();
-    std::thread::sleep(STALL);
-    let stall_ns = start.elapsed().as_nanos() as f64;
-    server.thaw();
-    let report = load.report();
-    server.report();
+    let (stall_ns, report) = load::with_a_stall(&arguments, WINDOW_S, STALL);
     let ns = |histogram: &str, name: &str| report[histogram][name].as_f64().expect("a number");
     Seen {
         stall_ns,

@@ -47,6 +47,8 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     let trials = after["trials"].as_array().unwrap();
     assert_eq!((trials.len(), after["interrupted"].as_bool()), (12, Some(false)));
     assert_eq!(trials[..kept.len()], kept[..], "what was there is as it was");
+    let watched_s = |results: &Value| results["machine"]["watched_cpu_s"].as_f64().unwrap();
+    assert!(watched_s(&before) > 0.0 && watched_s(&after) > watched_s(&before), "the machine, in both parts");
     let mut orders: Vec<_> = trials.iter().map(|trial| trial["order"].as_u64().unwrap()).collect();
     assert!(trials.windows(2).all(|pair| pair[0]["at_s"].as_f64() < pair[1]["at_s"].as_f64()));
     orders.sort_unstable();
@@ -76,6 +78,12 @@ fn a_finished_run_is_shown_again_and_compared_with_itself() {
         "{text}"
     );
     assert!(text.contains("too few rounds to tell"), "{text}");
+
+    let raw = dir.join(results(&dir)["trials"][0]["client_report"].as_str().unwrap());
+    fs::remove_file(&raw).unwrap();
+    let shown = lab(&["show"]).arg(&dir).output().unwrap();
+    assert_eq!(shown.status.code(), Some(2), "half a folder makes half a page");
+    assert!(stderr(&shown).contains(&format!("cannot read {}: No such file", raw.display())), "{shown:?}");
 }
 
 #[test]

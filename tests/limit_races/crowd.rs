@@ -20,7 +20,7 @@ use rustix::net::sockopt;
 use crate::support::PATIENCE;
 
 /// How long somebody who was refused stays away, in milliseconds.
-const SULK_MS: std::ops::Range<u64> = 1..10;
+const SULK_MS: std::ops::Range<u64> = 50..150;
 
 /// So many clients, on a thread of their own.
 pub struct Crowd {

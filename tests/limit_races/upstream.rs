@@ -42,9 +42,9 @@ pub struct Tally {
     /// The most that it has served at once.
     pub most: AtomicUsize,
     pub accepted: AtomicU64,
-    /// How often it was filled up again, and how long that took at most.
-    pub refills: AtomicU64,
-    pub refill_max_us: AtomicU64,
+    /// How often it was filled up again, and how long that took the last time.
+    refills: AtomicU64,
+    refill_us: AtomicU64,
     holds: AtomicBool,
     to_end: AtomicUsize,
     stops: AtomicBool,
@@ -54,6 +54,9 @@ impl Upstream {
     /// One that is expected to have so many sessions at most.
     pub fn start(limit: usize) -> Self {
         let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port is free");
+        // A full accept queue would let connections live that it knows nothing of: the last packet of their handshake
+        // is dropped, and nobody says anything that would be answered by a reset.
+        rustix::net::listen(&listener, 4096).expect("it is bound");
         let address = listener.local_addr().expect("it is bound").to_string();
         let tally = Arc::new(Tally::default());
         let thread = {
@@ -72,13 +75,14 @@ impl Upstream {
         self.tally.holds.store(holds, SeqCst);
     }
 
-    /// Ends so many sessions, and waits until it has as many again.
-    pub fn replace(&self, sessions: usize) {
+    /// Ends so many sessions, and waits until it has as many again; how long that took.
+    pub fn replace(&self, sessions: usize) -> Duration {
         let refills = self.tally.refills.load(SeqCst);
         self.tally.to_end.store(sessions, SeqCst);
         eventually("others take the free slots", || {
             (self.tally.refills.load(SeqCst) > refills).then_some(())
         });
+        Duration::from_micros(self.tally.refill_us.load(SeqCst))
     }
 
     pub fn until_serves(&self, sessions: usize) {
@@ -150,7 +154,7 @@ impl Server {
             self.tally.most.fetch_max(served, SeqCst);
             if let Some(since) = self.short_since.filter(|_| served >= self.limit) {
                 self.short_since = None;
-                self.tally.refill_max_us.fetch_max(since.elapsed().as_micros() as u64, SeqCst);
+                self.tally.refill_us.store(since.elapsed().as_micros() as u64, SeqCst);
                 self.tally.refills.fetch_add(1, SeqCst);
             }
         }

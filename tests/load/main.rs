@@ -293,6 +293,23 @@ fn greetings_group_by_worker() {
     assert_eq!(messages, 3_000);
 }
 
+/// As where the server's side of a handshake takes three SYN-ACKs: longer than answers are waited for.
+#[test]
+fn a_late_greeting_is_waited_for() {
+    const LATE: Duration = Duration::from_secs(6);
+    let begun = Instant::now();
+    let address = server(move |mut stream| {
+        if begun.elapsed() > Duration::from_millis(200) {
+            thread::sleep(LATE);
+        }
+        stream.write_all(&[0; 16])?;
+        echo(stream)
+    });
+    let run = load(address, "--greet --connections 2 --churn 1 --warmup 0 --duration 400ms");
+    assert!(begun.elapsed() > LATE, "the last connections were greeted late");
+    assert_eq!(run.count("/by_worker/0/connections"), run.count("/connections"), "{}", run.stderr);
+}
+
 #[test]
 fn connections_may_be_opened_greeted_and_held() {
     let run =

@@ -1,11 +1,15 @@
 //! The load generator as a child process, against a server of [`super::Server`].
 
-use std::process::{Child, Command, Output, Stdio};
+use std::{
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::Server;
+use super::{Server, eventually, total};
 
 /// Runs `evenkeel-load ADDR --json` with more arguments to its end.
 pub fn load(server: &Server, arguments: &[&str]) -> Value {
@@ -18,6 +22,23 @@ pub fn start(server: &Server, arguments: &[&str]) -> Load {
     command.arg(&server.listening()[0]).arg("--json").args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Load(Some(command.spawn().expect("the binary starts")))
+}
+
+/// Loads a server of its own for so long, and freezes it meanwhile: for how many nanoseconds, at least as many as
+/// `stall` has, and what the load has to say.
+pub fn with_a_stall(arguments: &[&str], window_s: f64, stall: Duration) -> (f64, Value) {
+    let mut server = Server::start(&["--workers", "2"]);
+    let window = format!("{window_s}s");
+    let load = start(&server, &[arguments, &["--warmup", "0", "--duration", &window]].concat());
+    eventually("the load is on its way", || (total(&server.report_now(), "messages") >= 200).then_some(()));
+    server.freeze();
+    let frozen = Instant::now();
+    thread::sleep(stall);
+    let stall_ns = frozen.elapsed().as_nanos() as f64;
+    server.thaw();
+    let report = load.report();
+    server.report();
+    (stall_ns, report)
 }
 
 /// A load that runs.

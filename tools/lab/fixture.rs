@@ -11,6 +11,7 @@ use super::{
     figures::{self, Figures},
     machine::Machine,
     mode::Mode,
+    raw::{Distribution, Raw, Source},
     reports::{ByConnection, ClientReport, Heat, Served, Slices},
     results::{Conditions, LoadFigures, Results, ScenarioNote, Trial, quantile},
     scenario::{self, Part, Scenario, Suite},
@@ -60,14 +61,19 @@ fn trial(plan: &Plan) -> Trial {
     let per_worker = per_worker(accept, total);
     let balance = Balance::of_counts(&per_worker);
     let switches: u64 = if accept == "shared" { 3 } else { 1 };
-    let load = scenario.has_load().then(|| load(plan, &per_worker));
+    let load = scenario.has_load().then(|| load(plan));
     let mut figures = Figures::default();
     figures.put_balance(&per_worker, &balance);
     figures.put("switches_per_accept", switches as f64);
+    let mut raw = Raw::default();
     if let Some(load) = &load {
-        figures.put_load(&load.client, &load.latency);
-        figures.put_truth(&load.service, &load.lag);
+        let tail = tail(plan);
+        let (latency, service) = (tailed(500_000.0, tail), tailed(400_000.0, tail / 2.0));
+        let client = client(&latency, &per_worker, load);
+        figures.put_load(&client, &latency);
+        figures.put_truth(&service, &tailed(9_000.0, 1.0));
         figures.put("cpu_ns_per_message", load.cpu_ns_per_message);
+        raw = Raw { service: Distribution::of(&service), ..Raw::of(client).expect("what was encoded") };
     }
     Trial {
         scenario: scenario.name.clone(),
@@ -108,6 +114,7 @@ fn trial(plan: &Plan) -> Trial {
         server_report: format!("raw/{}.server.json", plan.file_name()),
         client_report: format!("raw/{}.client.json", plan.file_name()),
         hlog: None,
+        source: Some(Source::holding(raw)),
         per_worker,
     }
 }
@@ -122,29 +129,34 @@ fn per_worker(accept: &str, total: u64) -> Vec<u64> {
     }
 }
 
-/// Latencies around half a millisecond with a tail that is five times as long in `exclusive`.
-fn load(plan: &Plan, per_worker: &[u64]) -> LoadFigures {
+/// Latencies around half a millisecond.
+fn load(plan: &Plan) -> LoadFigures {
     let rate = rate(&plan.scenario);
-    let overloaded = plan.mode.accept.name() == "exclusive";
-    let jitter =
-        1.0 + 0.1 * ((plan.round + plan.mode.trigger.name().len() + usize::from(plan.twin)) % 3) as f64;
-    let tail = if overloaded { 5.0 } else { 1.0 } * jitter;
-    let latency = tailed(500_000.0, tail);
-    let achieved_per_s = rate * if overloaded { 0.38 } else { 1.0 };
+    let overloaded = is_overloaded(plan);
+    let latency = tailed(500_000.0, tail(plan));
     LoadFigures {
         messages: latency.len(),
         offered_per_s: rate,
-        achieved_per_s,
+        achieved_per_s: rate * if overloaded { 0.38 } else { 1.0 },
         overloaded,
         p50_ns: quantile(&latency, 0.5),
         p99_ns: quantile(&latency, 0.99),
         send_lag_p99_ns: 90_000,
-        cpu_ns_per_message: 20_000.0 * jitter,
-        service: tailed(400_000.0, tail / 2.0),
-        lag: tailed(9_000.0, 1.0),
-        client: client(&latency, per_worker, rate, achieved_per_s),
-        latency,
+        cpu_ns_per_message: 20_000.0 * jitter(plan),
     }
+}
+
+fn is_overloaded(plan: &Plan) -> bool {
+    plan.mode.accept.name() == "exclusive"
+}
+
+/// The tail is five times as long in `exclusive`.
+fn tail(plan: &Plan) -> f64 {
+    if is_overloaded(plan) { 5.0 * jitter(plan) } else { jitter(plan) }
+}
+
+fn jitter(plan: &Plan) -> f64 {
+    1.0 + 0.1 * ((plan.round + plan.mode.trigger.name().len() + usize::from(plan.twin)) % 3) as f64
 }
 
 fn rate(scenario: &Scenario) -> f64 {
@@ -163,7 +175,7 @@ fn tailed(median_ns: f64, tail: f64) -> Histogram<u64> {
 }
 
 /// A client's report with eight measured slices, and each connection by itself.
-fn client(latency: &Histogram<u64>, per_worker: &[u64], offered_per_s: f64, rate_per_s: f64) -> ClientReport {
+fn client(latency: &Histogram<u64>, per_worker: &[u64], load: &LoadFigures) -> ClientReport {
     const SLICES: usize = 10;
     let json = HistogramJson::new("ns", latency);
     let served =
@@ -174,9 +186,9 @@ fn client(latency: &Histogram<u64>, per_worker: &[u64], offered_per_s: f64, rate
     ClientReport {
         messages: latency.len(),
         connections: per_worker.iter().sum(),
-        rate_per_s,
+        rate_per_s: load.achieved_per_s,
         duration_s: 0.8,
-        offered_per_s: Some(offered_per_s),
+        offered_per_s: Some(load.offered_per_s),
         by_worker: workers.map(served).collect(),
         latency: json,
         slices: Some(Slices {

@@ -20,6 +20,9 @@ pub struct Machine {
     pub others_percent: f64,
     /// Connections that the kernel dropped because an accept queue was full, during the run.
     pub listen_overflows: u64,
+    /// Of how much CPU time, all cores', these are the shares: that of the whole run, in however many parts it ran.
+    #[serde(default)]
+    pub watched_cpu_s: f64,
 }
 
 /// Counters of the whole machine at one moment.
@@ -34,6 +37,8 @@ pub struct Counters {
 /// What happened between two moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Since {
+    /// CPU time of all cores meanwhile.
+    pub cpu_s: f64,
     pub steal_percent: f64,
     pub others_percent: f64,
     pub listen_overflows: u64,
@@ -70,12 +75,17 @@ impl Machine {
         }
     }
 
-    /// Fills in what happened since `before`.
-    pub fn note(&mut self, before: &Counters) {
-        let since = Counters::read().since(before);
-        self.steal_percent = since.steal_percent;
-        self.others_percent = since.others_percent;
-        self.listen_overflows = since.listen_overflows;
+    /// Fills in what happened `since` a run began or was resumed, on top of what `earlier` parts of it had seen.
+    pub fn note(&mut self, earlier: &Self, since: &Since) {
+        let all_s = earlier.watched_cpu_s + since.cpu_s;
+        let share = |earlier_percent: f64, percent: f64| {
+            let sum = earlier_percent * earlier.watched_cpu_s + percent * since.cpu_s;
+            if all_s > 0.0 { tenths(sum / all_s) } else { 0.0 }
+        };
+        self.steal_percent = share(earlier.steal_percent, since.steal_percent);
+        self.others_percent = share(earlier.others_percent, since.others_percent);
+        self.listen_overflows = earlier.listen_overflows + since.listen_overflows;
+        self.watched_cpu_s = tenths(all_s);
     }
 }
 
@@ -97,14 +107,22 @@ impl Counters {
         let idle = self.ticks.idle.saturating_sub(before.ticks.idle);
         let stolen = self.ticks.stolen.saturating_sub(before.ticks.stolen);
         let own = self.own_ticks.saturating_sub(before.own_ticks);
-        let percent = |ticks: u64| (ticks as f64 / all as f64 * 1e3).round() / 1e1;
+        let percent = |ticks: u64| tenths(ticks as f64 / all as f64 * 1e2);
         Since {
+            cpu_s: all as f64 / TICKS_PER_S,
             steal_percent: percent(stolen),
             others_percent: percent(all.saturating_sub(idle + stolen + own)),
             listen_overflows: self.listen_overflows.saturating_sub(before.listen_overflows),
             listen_drops: self.listen_drops.saturating_sub(before.listen_drops),
         }
     }
+}
+
+/// What /proc counts CPU time in, whatever the kernel's own clock (USER_HZ; proc_stat(5)).
+const TICKS_PER_S: f64 = 100.0;
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// Sockets in TIME_WAIT now.
@@ -183,6 +201,28 @@ mod tests {
         assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A Fine CPU\n"), "A Fine CPU");
         assert_eq!(cpu_model(""), "unknown");
     }
+
+    #[test]
+    fn what_a_run_has_seen_is_carried_on_when_it_is_resumed() {
+        let since = |cpu_s, others_percent, listen_overflows| Since {
+            cpu_s,
+            others_percent,
+            steal_percent: others_percent / 10.0,
+            listen_overflows,
+            listen_drops: 0,
+        };
+        let (mut first, mut resumed) = (Machine::default(), Machine::default());
+        first.note(&Machine::default(), &since(30.0, 20.0, 5));
+        // Noted again and again, always from the beginning of the part.
+        for cpu_s in [1.0, 10.0] {
+            resumed.note(&first, &since(cpu_s, 0.0, 2));
+        }
+        assert_eq!((resumed.others_percent, resumed.steal_percent), (15.0, 1.5));
+        assert_eq!((resumed.listen_overflows, resumed.watched_cpu_s), (7, 40.0));
+        first.note(&Machine::default(), &Since::default());
+        assert_eq!((first.others_percent, first.watched_cpu_s), (0.0, 0.0));
+    }
+
     #[test]
     fn a_machine_busy_with_something_else_is_called_disturbed() {
         let machine = |others_percent| Machine { others_percent, ..Machine::default() };

@@ -2,13 +2,13 @@
 
 use evenkeel::measure::{
     balance::{Balance, Verdict as Balanced},
-    histograms::histogram,
-    report::{HistogramJson, Report},
+    report::Report,
 };
 use hdrhistogram::Histogram;
 
 use super::{
     figures::{self, Figures},
+    raw,
     reports::{ClientReport, Slices},
     results::{LoadFigures, Trial, quantile},
     scenario::ServerKind,
@@ -40,19 +40,17 @@ pub fn trial(plan: &Plan, observed: &Observed) -> Result<Trial, String> {
     let beside = beside(reports)?;
     let seen = seen(plan, &server, &client, &beside);
     let balance = Balance::of_counts(&seen);
-    let load = match plan.scenario.has_load() {
-        true => Some(load_figures(&server, &client, beside.is_empty())?),
-        false => None,
-    };
     let messages = figures::messages(&server, &client, beside.is_empty());
+    let latency = raw::decode(&client.latency)?;
+    let load = plan.scenario.has_load().then(|| load_figures(&server, &client, &latency, messages));
     let mut figures = Figures::default();
     figures.put_balance(&seen, &balance);
     figures.put_server(&server, messages);
     figures.put_client(&client)?;
     figures.put("effective_n", client.by_connection.as_ref().and_then(figures::effective_n));
-    if let Some(load) = &load {
-        figures.put_load(&client, &load.latency);
-        figures.put_truth(&load.service, &load.lag);
+    if load.is_some() {
+        figures.put_load(&client, &latency);
+        figures.put_truth(&raw::decode(&client.service_latency)?, &raw::decode(&client.send_lag)?);
     }
     let figures = figures.finish();
     let switches = server.totals.context_switches
@@ -91,54 +89,27 @@ pub fn trial(plan: &Plan, observed: &Observed) -> Result<Trial, String> {
         server_report: format!("{file}.server.json"),
         client_report: format!("{file}.client.json"),
         hlog: observed.hlog.then(|| format!("hlog/{}.hlog", plan.file_name())),
+        source: None,
     })
 }
 
-/// The figures of a load, with its whole distributions; `is_alone` where no other client is beside it.
-///
-/// # Errors
-/// A sentence, where a histogram can't be decoded.
-pub fn load_figures(server: &Report, client: &ClientReport, is_alone: bool) -> Result<LoadFigures, String> {
-    let cpu_ns_per_message = match figures::messages(server, client, is_alone) {
-        0 => 0.0,
-        messages => server.totals.cpu_ns as f64 / messages as f64,
-    };
-    let mut load = LoadFigures {
+/// The figures of a load; `messages` are all that the server was sent, the warm-up's included.
+fn load_figures(
+    server: &Report,
+    client: &ClientReport,
+    latency: &Histogram<u64>,
+    messages: u64,
+) -> LoadFigures {
+    let cpu_ns = server.totals.cpu_ns as f64;
+    LoadFigures {
         messages: client.messages,
         offered_per_s: client.offered_per_s.unwrap_or(0.0),
         achieved_per_s: client.rate_per_s,
         overloaded: client.fell_short.unwrap_or(false),
-        p50_ns: None,
-        p99_ns: None,
+        p50_ns: quantile(latency, 0.5),
+        p99_ns: quantile(latency, 0.99),
         send_lag_p99_ns: client.send_lag.p99,
-        cpu_ns_per_message,
-        latency: histogram(),
-        service: histogram(),
-        lag: histogram(),
-        client: ClientReport::default(),
-    };
-    fill(&mut load, client.clone())?;
-    (load.p50_ns, load.p99_ns) = (quantile(&load.latency, 0.5), quantile(&load.latency, 0.99));
-    Ok(load)
-}
-
-/// Puts in what `results.json` leaves out: the whole distributions, and the client's report.
-///
-/// # Errors
-/// A sentence, where a histogram can't be decoded.
-pub fn fill(load: &mut LoadFigures, client: ClientReport) -> Result<(), String> {
-    load.latency = decode(&client.latency)?;
-    load.service = decode(&client.service_latency)?;
-    load.lag = decode(&client.send_lag)?;
-    load.client = client;
-    Ok(())
-}
-
-fn decode(json: &HistogramJson) -> Result<Histogram<u64>, String> {
-    match json.count {
-        // A client that doesn't measure this needs no histogram to say so.
-        0 => Ok(histogram()),
-        _ => json.decode(),
+        cpu_ns_per_message: if messages > 0 { cpu_ns / messages as f64 } else { 0.0 },
     }
 }
 

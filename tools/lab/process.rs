@@ -10,12 +10,14 @@ use std::{
     fmt,
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    process::{Child, ExitCode, ExitStatus, Stdio},
     sync::mpsc::Sender,
     thread::{self, JoinHandle},
 };
 
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+
+use super::namespace::Network;
 
 /// What the lab plays when it executes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,10 +124,16 @@ impl Process {
     ///
     /// # Errors
     /// A sentence, where no process can be started.
-    pub fn spawn(who: Who, role: Role, args: &[String], events: &Sender<Event>) -> Result<Self, String> {
+    pub fn spawn(
+        who: Who,
+        (role, network): (Role, Network),
+        args: &[String],
+        events: &Sender<Event>,
+    ) -> Result<Self, String> {
         let mut child = std::env::current_exe()
             .and_then(|lab| {
-                Command::new(lab)
+                network
+                    .command(&lab)
                     // In a process group of its own: Ctrl-C reaches the lab alone. Both programs would end in
                     // good order, and the report of half a trial looks like that of a whole one.
                     .process_group(0)

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel::measure::{balance::Verdict as Balanced, histograms::histogram};
+use evenkeel::measure::balance::Verdict as Balanced;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{
     machine::Machine,
-    reports::ClientReport,
+    raw::Source,
     scenario::{Claim, Scenario},
     statistics::Ratio,
 };
@@ -131,6 +131,9 @@ pub struct Trial {
     pub server_report: String,
     pub client_report: String,
     pub hlog: Option<String>,
+    /// Where the lab reads the rest of what the client reported.
+    #[serde(skip)]
+    pub source: Option<Source>,
 }
 
 /// The figures of a trial with load.
@@ -149,16 +152,6 @@ pub struct LoadFigures {
     pub send_lag_p99_ns: u64,
     /// CPU time of the server's workers over the messages that they read, warm-up included.
     pub cpu_ns_per_message: f64,
-    /// The whole distributions: response, service, the client's own lateness. In the file they are in the
-    /// client's report.
-    #[serde(skip, default = "histogram")]
-    pub latency: Histogram<u64>,
-    #[serde(skip, default = "histogram")]
-    pub service: Histogram<u64>,
-    #[serde(skip, default = "histogram")]
-    pub lag: Histogram<u64>,
-    #[serde(skip)]
-    pub client: ClientReport,
 }
 
 /// What else happened while a trial ran.

@@ -15,7 +15,7 @@ use super::{
     interrupts::Interrupts,
     machine::{Counters, Machine},
     mode::Mode,
-    observe, page,
+    namespace, observe, page,
     progress::{self, Progress},
     results::{Results, ScenarioNote},
     scenario::Part,
@@ -49,10 +49,11 @@ pub fn run(request: Request) -> ExitCode {
         Err(message) => return cli::failure(&message),
     };
     let announce = request.announce;
-    let mut run = match Run::new(request) {
-        Ok(run) => run,
+    let (mut run, left_out) = match Run::new(request) {
+        Ok(new) => new,
         Err(message) => return cli::refusal(&message),
     };
+    left_out.iter().for_each(|what| eprintln!("evenkeel-lab: {what}"));
     if announce {
         run.announce();
     }
@@ -125,6 +126,8 @@ struct Run {
     /// Trials that are still to be run.
     plans: Vec<Plan>,
     results: Results,
+    /// The machine as earlier parts of the run have seen it, and its counters when this part began.
+    earlier: Machine,
     before: Counters,
     started: Instant,
     /// How long the run had taken when it was resumed.
@@ -132,7 +135,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(request: Request) -> Result<Self, String> {
+    /// A run, and sentences about what can't be run here.
+    fn new(mut request: Request) -> Result<(Self, Vec<String>), String> {
+        let left_out = namespace::leave_out(&mut request.parts)?;
         let machine = Machine::read();
         let mut plans = schedule::plan(&request.parts, machine.cpus, request.seed);
         let fresh = fresh(&request, machine, plans.len());
@@ -153,7 +158,9 @@ impl Run {
             (Store::create(dir)?, fresh)
         };
         let taken_s = results.trials.iter().map(|trial| trial.at_s).fold(0.0, f64::max);
-        Ok(Self { store, plans, results, before: Counters::read(), started: Instant::now(), taken_s })
+        let earlier = results.machine.clone();
+        let (before, started) = (Counters::read(), Instant::now());
+        Ok((Self { store, plans, results, earlier, before, started, taken_s }, left_out))
     }
 
     fn announce(&self) {
@@ -202,15 +209,21 @@ impl Run {
     }
 
     fn keep(&mut self, plan: &Plan, observed: &Observed) -> Result<(), String> {
-        let trial = observe::trial(plan, observed)?;
-        self.store.save_reports(&trial, &observed.reports)?;
+        let mut trial = observe::trial(plan, observed)?;
+        self.store.save_reports(&mut trial, &observed.reports)?;
         self.results.trials.push(trial);
         self.store.save_curve(&self.results, plan)?;
+        self.note();
         self.store.save_results(&self.results)
     }
 
+    /// Whenever results are written: a run that is killed leaves behind what it has seen.
+    fn note(&mut self) {
+        self.results.machine.note(&self.earlier, &Counters::read().since(&self.before));
+    }
+
     fn conclude(&mut self) -> Result<(), String> {
-        self.results.machine.note(&self.before);
+        self.note();
         conclude(&mut self.results, &self.store)
     }
 

@@ -4,7 +4,7 @@ use evenkeel::measure::{balance::Verdict as Balanced, histograms::histogram};
 
 use super::{
     machine::Machine,
-    reports::ClientReport,
+    raw::{Distribution, Raw, Source},
     results::{Conditions, LoadFigures, Results, ScenarioNote, Trial},
 };
 
@@ -80,6 +80,7 @@ pub fn trial(scenario: &str, mode: &str, round: usize) -> Trial {
         server_report: String::new(),
         client_report: String::new(),
         hlog: None,
+        source: None,
     }
 }
 
@@ -117,11 +118,9 @@ impl Trial {
             p99_ns: None,
             send_lag_p99_ns: 0,
             cpu_ns_per_message: 0.0,
-            service: latency.clone(),
-            lag: histogram(),
-            client: ClientReport::default(),
-            latency,
         });
+        let latency = Distribution::of(&latency);
+        self.source = Some(Source::holding(Raw { service: latency.clone(), latency, ..Raw::default() }));
         self
     }
 }

@@ -3,12 +3,13 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use evenkeel::measure::hgrm;
 
 use super::{
-    observe,
+    raw::{self, Shelf},
     results::{Results, Trial},
     trial::{Plan, Reports},
 };
@@ -17,6 +18,8 @@ use super::{
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    /// What was read last of the raw reports.
+    shelf: Rc<Shelf>,
 }
 
 impl Store {
@@ -36,15 +39,19 @@ impl Store {
                 format!("cannot make {}: {error}; give another folder with --out", dir.display())
             })?;
         }
-        Ok(Self { dir })
+        Ok(Self::at(dir))
     }
 
-    /// Reads a folder that a run has left behind, the raw reports included.
+    fn at(dir: PathBuf) -> Self {
+        Self { shelf: Shelf::new(dir.clone()), dir }
+    }
+
+    /// Reads a folder that a run has left behind, and looks whether all raw reports are there.
     ///
     /// # Errors
     /// A sentence that says which file is missing or makes no sense.
     pub fn open(dir: PathBuf) -> Result<(Self, Results), String> {
-        let store = Self { dir };
+        let store = Self::at(dir);
         let text = store.read("results.json")?;
         let wrong = |why: String| format!("cannot read {}: {why}", store.dir.join("results.json").display());
         let mut results: Results = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -52,12 +59,9 @@ impl Store {
             return Err(wrong(format!("its schema is '{}', not '{}'", results.schema, Results::SCHEMA)));
         }
         for trial in &mut results.trials {
-            if let Some(load) = &mut trial.load {
-                let wrong =
-                    |why: String| format!("{}: {why}", store.dir.join(&trial.client_report).display());
-                let client = store.read(&trial.client_report)?.parse().map_err(wrong)?;
-                observe::fill(load, client).map_err(wrong)?;
-            }
+            let source = store.shelf.source(&trial.client_report);
+            source.read()?;
+            trial.source = Some(source);
         }
         Ok((store, results))
     }
@@ -66,11 +70,11 @@ impl Store {
         &self.dir
     }
 
-    /// Keeps what the processes of a trial reported, byte by byte.
+    /// Keeps what the processes of a trial reported, byte by byte; there it is read again.
     ///
     /// # Errors
     /// A sentence with the path and the reason.
-    pub fn save_reports(&self, trial: &Trial, reports: &Reports) -> Result<(), String> {
+    pub fn save_reports(&self, trial: &mut Trial, reports: &Reports) -> Result<(), String> {
         for (name, report) in &reports.beside {
             let file = trial.client_report.replace(".client.json", &format!(".{name}.client.json"));
             self.write(&file, report)?;
@@ -80,6 +84,7 @@ impl Store {
             let (from, to) = (self.hlog_in_progress(), self.dir.join(hlog));
             fs::rename(&from, &to).map_err(|error| format!("cannot write {}: {error}", to.display()))?;
         }
+        trial.source = Some(self.shelf.source(&trial.client_report));
         self.write(&trial.client_report, &reports.client)
     }
 
@@ -100,12 +105,9 @@ impl Store {
                 && !trial.twin
                 && trial.step == plan.step
         };
-        let mut loads = results.trials.iter().filter(is_one).filter_map(|trial| trial.load.as_ref());
-        let Some(first) = loads.next() else { return Ok(()) };
-        let mut merged = first.latency.clone();
-        for load in loads {
-            merged.add(&load.latency).map_err(|error| format!("cannot merge two rounds: {error}"))?;
-        }
+        let Some(merged) = raw::merged(results.trials.iter().filter(is_one), |raw| &raw.latency) else {
+            return Ok(());
+        };
         self.write(&format!("hgrm/{}.hgrm", plan.curve_name()), &hgrm::text(&merged))
     }
 

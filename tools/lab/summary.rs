@@ -8,7 +8,10 @@ use evenkeel::measure::{
 };
 use hdrhistogram::Histogram;
 
-use super::results::{LoadFigures, Results, Trial, quantile};
+use super::{
+    raw,
+    results::{LoadFigures, Results, Trial, quantile},
+};
 
 /// Some trials of one scenario that are looked at as one.
 #[derive(Debug)]
@@ -45,14 +48,7 @@ impl<'a> Summary<'a> {
 
     /// All rounds' latencies. `None` without any.
     pub fn latency(&self) -> Option<Histogram<u64>> {
-        let mut loads = self.loads();
-        let mut merged = loads.next()?.latency.clone();
-        for load in loads {
-            // Both come from one program with one set of bounds; `add` could only refuse a larger value
-            // than those allow, and then the curve without that round is still a true curve.
-            let _ = merged.add(&load.latency);
-        }
-        (!merged.is_empty()).then_some(merged)
+        raw::merged(self.trials.iter().copied(), |raw| &raw.latency)
     }
 
     /// A quantile of the merged latencies, if enough samples lie beyond it.

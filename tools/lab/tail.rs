@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
 use super::{
-    results::{LoadFigures, SAMPLES_BEYOND_MIN, Trial},
+    raw::{Distribution, Raw},
+    results::{SAMPLES_BEYOND_MIN, Trial},
     statistics::{Ratio, bootstrap},
 };
 
@@ -32,13 +31,13 @@ pub fn ratio(figure: &str, rounds: &[Vec<(&Trial, &Trial)>], seed: u64) -> Optio
     Some(Merged { ratio, p_value: drawn.p_value })
 }
 
-type Pick = fn(&LoadFigures) -> &Histogram<u64>;
+type Pick = fn(&Raw) -> &Distribution;
 
 /// Which quantile a figure is, of which histogram.
 fn quantile(figure: &str) -> Option<(f64, Pick)> {
     let (name, pick): (&str, Pick) = match figure.strip_prefix("service_") {
-        Some(name) => (name, |load| &load.service),
-        None => (figure, |load| &load.latency),
+        Some(name) => (name, |raw| &raw.service),
+        None => (figure, |raw| &raw.latency),
     };
     let q = match name {
         "p50_ns" => 0.5,
@@ -67,10 +66,9 @@ impl Rounds {
         let mut counts: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for (round, trials) in rounds.enumerate() {
             for trial in trials {
-                for value in pick(trial.load.as_ref()?).iter_recorded() {
-                    let of_value = counts.entry(value.value_iterated_to());
-                    of_value.or_insert_with(|| vec![0; totals.len()])[round] += value.count_at_value();
-                    totals[round] += value.count_at_value();
+                for &(value, count) in &pick(&*trial.raw()?).counts {
+                    counts.entry(value).or_insert_with(|| vec![0; totals.len()])[round] += count;
+                    totals[round] += count;
                 }
             }
         }

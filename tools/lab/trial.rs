@@ -16,13 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use super::{
     conditions::Watch,
     disturbances::Disturbances,
     interrupts::Interrupts,
     mode::Mode,
+    namespace::Network,
     process::{Event, Process, Role, Who},
     results::Conditions,
     scenario::{Beside, Scenario},
@@ -204,7 +205,8 @@ impl Trial<'_> {
             return Ok(());
         }
         let until = Instant::now() + SETTLE_PATIENCE;
-        while sockets::established(address) < wanted {
+        let server = self.server();
+        while sockets::established(server, address) < wanted {
             if Instant::now() > until {
                 return Err(gave_up(
                     &format!("{wanted} connections beside the measured ones"),
@@ -227,8 +229,7 @@ impl Trial<'_> {
         let mut args = vec![address.to_owned()];
         args.extend(plan.scenario.client_args(&plan.mode, plan.step, plan.seed, hlog));
         self.spawn(Who::Client, plan.scenario.client.kind.role(), &args)?;
-        let server = self.processes.iter().find(|process| process.who() == Who::Server).map(Process::id);
-        let mut disturbances = Disturbances::new(&plan.scenario.disturb, server, Instant::now());
+        let mut disturbances = Disturbances::new(&plan.scenario.disturb, self.server(), Instant::now());
         let patience = plan.scenario.estimate() * 2 + CLIENT_PATIENCE;
         let until = Instant::now() + patience;
         loop {
@@ -264,8 +265,18 @@ impl Trial<'_> {
     }
 
     fn spawn(&mut self, who: Who, role: Role, args: &[String]) -> Result<(), Failure> {
-        self.processes.push(Process::spawn(who, role, args, &self.sender).map_err(Failure::Failed)?);
+        let network = match self.processes.first() {
+            _ if !self.plan.scenario.in_namespace() => Network::Shared,
+            None => Network::Fresh,
+            Some(first) => Network::Of(first.id()),
+        };
+        let process = Process::spawn(who, (role, network), args, &self.sender);
+        self.processes.push(process.map_err(Failure::Failed)?);
         Ok(())
+    }
+
+    fn server(&self) -> Option<Pid> {
+        self.processes.iter().find(|process| process.who() == Who::Server).map(Process::id)
     }
 
     /// The next event until then, if there is one.

@@ -249,24 +249,21 @@ impl<'a> Driver<'a> {
         start_ns
     }
 
-    /// Waits for the answers that are missing; what has none by then is given up.
+    /// Waits for the answers that are missing; what has none by then is given up. A greeting may take as long as being
+    /// established does: where the server's accept queue was full, its side of the handshake is completed only when it
+    /// has sent its SYN-ACK again, 1, 3 or 7 s later, and until then the client alone thinks that they are connected.
     fn drain(&mut self) {
         let end_ns = match self.plan.end {
             End::AfterNs(_) => self.timeline.end_ns,
             End::AfterMessages(_) => self.woke_ns,
         };
-        let limit_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
-        let limit_ns = |driver: &Self| match driver.interrupt.at_ns() {
-            Some(at_ns) => limit_ns.min(at_ns + DRAIN_INTERRUPTED_NS),
-            None => limit_ns,
-        };
-        let is_owed =
-            |driver: &Self| driver.pending > 0 || driver.next_due_ns().is_some() || driver.awaits_greeting();
-        while is_owed(self) && self.woke_ns < limit_ns(self) {
+        let answers_ns = self.woke_ns + DRAIN_NS + (end_ns - self.timeline.counted_from_ns.min(end_ns)) / 10;
+        let greetings_ns = self.woke_ns + CONNECT_TIMEOUT_NS;
+        while let Some(until_ns) = self.owed_until_ns(answers_ns, greetings_ns) {
             // Messages that were due before the end go out, however late.
             self.issue_due();
             self.wake_due();
-            self.step(self.next_deadline_ns().min(limit_ns(self)));
+            self.step(self.next_deadline_ns().min(until_ns));
         }
         let now_ns = clock::now_ns();
         for (slot, connection) in self.connections.iter_mut().enumerate() {
@@ -282,6 +279,14 @@ impl<'a> Driver<'a> {
         };
         // Interrupted in the warm-up, the window is empty.
         self.tally.window_ns = Some((counted_from_ns.min(until_ns), until_ns));
+    }
+
+    /// Until when what is owed is waited for; `None` where nothing is, or no longer.
+    fn owed_until_ns(&self, answers_ns: u64, greetings_ns: u64) -> Option<u64> {
+        let answers = (self.pending > 0 || self.next_due_ns().is_some()).then_some(answers_ns);
+        let until_ns = answers.max(self.awaits_greeting().then_some(greetings_ns))?;
+        let interrupted_ns = self.interrupt.at_ns().map(|at_ns| at_ns + DRAIN_INTERRUPTED_NS);
+        Some(until_ns.min(interrupted_ns.unwrap_or(u64::MAX))).filter(|&until_ns| self.woke_ns < until_ns)
     }
 
     /// Whether a connection is open that no worker has greeted yet: one has counted it, or is about to.

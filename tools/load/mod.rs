@@ -29,7 +29,7 @@ mod interrupt;
 mod intervals;
 mod limits;
 mod merge;
-mod pattern;
+pub mod pattern;
 mod places;
 mod plan;
 mod progress;

@@ -2,7 +2,7 @@
 //!
 //! epoll_wait(2) counts whole milliseconds, and its timeout is subject to timer slack. So what has to be on
 //! time is a timer in the same epoll instance: a wait costs one call more, and none where the moment stayed the
-//! same. Its interrupt and the way back to the thread still take 30 to 100 µs; to do without, a thread sleeps
+//! same. Its interrupt and the way back to the thread still take 30 to 50 µs; to do without, a thread sleeps
 //! until shortly before and looks again and again from then on (`--spin`).
 
 use rustix::{

@@ -133,6 +133,7 @@ impl Report {
             upstreams: upstreams.filter_map(|(index, info)| Upstream::new(info, index, workers)).collect(),
             notes: run.notes,
             merged: Vec::new(),
+            merged_balance: None,
         }
     }
 }

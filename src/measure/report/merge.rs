@@ -5,7 +5,7 @@
 //! refused, with what differs; and so are two of the same run, since reports count from its start.
 //!
 //! What is added up can hide what single runs did: a mode that loads another worker in each run looks even. So chance
-//! is not asked about sums; each run is listed with a verdict of its own.
+//! is not asked about sums: each run is listed with a verdict of its own, and all are judged together, deal by deal.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Balances, Config, HistogramJson, Machine, NamedHistograms, Part, Report, Service, Upstream, Worker,
+    Balances, Config, HistogramJson, Machine, NamedHistograms, Part, Report, Service, Together, Upstream,
+    Worker,
     compare::plain,
     round::{to_digits, to_places},
 };
-use crate::measure::{AcceptorSnapshot, balance::Balance};
+use crate::measure::{
+    AcceptorSnapshot,
+    balance::{Balance, Verdict},
+    chance::{Dispersion, Tails},
+};
 
 /// A run, by what it is called where something is said of it.
 type Run = (String, Report);
@@ -40,6 +45,7 @@ impl Report {
         }
         check_distinct(runs)?;
         let workers = workers(runs)?;
+        let parts: Vec<Part> = runs.iter().flat_map(|(name, report)| report.runs(name)).collect();
         Ok(Self {
             version: listed(runs, |report| &report.version),
             started: runs.iter().map(|(_, report)| report.started.clone()).min().unwrap_or_default(),
@@ -58,7 +64,8 @@ impl Report {
             ends: summed(runs, |report| &report.ends)?,
             upstreams: upstreams(runs)?,
             notes: notes(runs),
-            merged: runs.iter().flat_map(|(name, report)| report.runs(name)).collect(),
+            merged_balance: Together::of(&parts),
+            merged: parts,
             ..first.clone()
         })
     }
@@ -77,6 +84,7 @@ impl Report {
             machine: self.machine.clone(),
             listen: self.services.iter().flat_map(|service| service.listen.clone()).collect(),
             accepted: self.totals.accepted,
+            per_worker: accepted.per_worker.clone(),
             messages: self.totals.messages,
             dispersion: accepted.dispersion,
             max_over_mean: accepted.max_over_mean,
@@ -92,6 +100,20 @@ impl Report {
         all.map(|(name, value)| (name.clone(), value.clone(), theirs[name].clone()))
             .filter(|(_, ours, theirs)| ours != theirs)
             .collect()
+    }
+}
+
+impl Together {
+    /// `None` where there is nothing to compare, or where a run doesn't tell who got how many.
+    fn of(runs: &[Part]) -> Option<Self> {
+        let tell = |part: &Part| part.accepted == 0 || !part.per_worker.is_empty();
+        runs.iter().all(tell).then_some(())?;
+        let rounds: Vec<&[u64]> = runs.iter().map(|part| part.per_worker.as_slice()).collect();
+        Some(Self {
+            dispersion: to_digits(Dispersion::of_rounds(&rounds)?.index, 6),
+            p_value: to_digits(Tails::of_rounds(&rounds)?.p_value(), 6),
+            verdict: Verdict::of_rounds(&rounds),
+        })
     }
 }
 
@@ -341,7 +363,7 @@ fn too_large(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{balance::Verdict, report::samples};
+    use crate::measure::report::samples;
 
     fn at(hour: u32, report: Report) -> Run {
         (format!("{hour}.json"), Report { started: format!("2026-03-01T{hour}:00:00.000Z"), ..report })
@@ -391,12 +413,36 @@ mod tests {
         assert!(accepted.by_chance.is_none() && accepted.verdict.is_none());
         let verdicts: Vec<_> = merged.merged.iter().map(|part| part.verdict).collect();
         assert_eq!(verdicts, [Some(Verdict::WorseThanChance); 2]);
+        let together = merged.merged_balance.as_ref().unwrap();
+        assert_eq!((together.dispersion, together.verdict), (400.0, Verdict::WorseThanChance));
+        assert!(together.p_value < 1e-50, "{together:?}");
         let text = merged.to_text(100, false).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
             text.contains("max/mean 1.00 in the sum of 2 runs, 2.00 to 2.00 in single ones: worse"),
             "{text}"
         );
+        assert!(text.contains("in 2; together worse than chance, p < 0.0001."), "{text}");
         assert!(text.contains("13.json") && text.contains("2 runs are added up here"), "{text}");
+    }
+
+    #[test]
+    fn runs_that_chance_gives_each_may_together_be_too_even() {
+        // Two workers share 100 equally once in 13 times: five runs that all do are no chance.
+        let run = |hour| at(hour, samples::report(crate::config::AcceptMode::Rotate, &[50, 50], None));
+        let merged = Report::merge(&[run(12), run(13), run(14), run(15), run(16)]).unwrap();
+        assert!(merged.merged.iter().all(|part| part.verdict == Some(Verdict::ByChance)));
+        let together = merged.merged_balance.unwrap();
+        assert_eq!(together.verdict, Verdict::BetterThanChance);
+        assert!(together.p_value < 1e-4, "{together:?}");
+    }
+
+    #[test]
+    fn runs_that_do_not_tell_who_got_how_many_are_not_judged_together() {
+        let mut two = Report::merge(&[at(12, samples::private()), at(13, samples::private())]).unwrap();
+        assert!(two.merged_balance.is_some());
+        two.merged.iter_mut().for_each(|part| part.per_worker.clear());
+        let three = Report::merge(&[("two.json".into(), two), at(14, samples::private())]).unwrap();
+        assert_eq!(three.merged_balance, None);
     }
 
     #[test]

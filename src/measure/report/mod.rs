@@ -80,6 +80,9 @@ pub struct Report {
     /// The runs that this is the sum of, where it was made from several reports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<Part>,
+    /// How those runs spread their connections, all of them together beside chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_balance: Option<Together>,
 }
 
 /// One of the runs that a merged report is the sum of.
@@ -100,6 +103,8 @@ pub struct Part {
     pub listen: Vec<String>,
     /// Connections accepted.
     pub accepted: u64,
+    /// The same by worker.
+    pub per_worker: Vec<u64>,
     /// Messages.
     pub messages: u64,
     /// How evenly its connections were spread: the dispersion, as in `balance.accepted`.
@@ -109,6 +114,17 @@ pub struct Part {
     /// The comparison with chance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+}
+
+/// The spreads of several runs, each with a deal of its own, held against chance together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Together {
+    /// Pearson's statistics over their degrees of freedom, all runs: 1 by chance.
+    pub dispersion: f64,
+    /// The probability that chance gives one at least as far out, at either end.
+    pub p_value: f64,
+    /// The comparison with chance.
+    pub verdict: Verdict,
 }
 
 /// Where a run took place.

@@ -2,6 +2,7 @@
 
 use evenkeel::measure::{
     balance::{Balance, Verdict},
+    chance,
     page::{
         frame::{Frame, PANEL},
         scale::{Scale, ticks_from_zero},
@@ -13,7 +14,7 @@ use super::{
     html::{badge, figure, row},
     view::{Column, Series, View},
 };
-use crate::{results::Trial, statistics::chance_band, table};
+use crate::{results::Trial, table};
 
 /// More bars than these in a panel are too thin to see: then a bar is the mean of its rounds.
 const BARS_MAX: usize = 96;
@@ -86,7 +87,7 @@ fn even_band(column: &Column) -> Option<Band> {
     let totals = || column.series.iter().flat_map(|series| &series.trials).map(|trial| total(trial));
     let (fewest, most) = (totals().min()?, totals().max()?);
     let workers = column.series.first()?.trials.first()?.per_worker.len();
-    let (low, high) = chance_band(most, workers);
+    let (low, high) = chance::share_band(workers, most);
     (fewest * 10 >= most * 9).then(|| Band {
         low: (low as f64 - 0.5).max(0.0),
         high: high as f64 + 0.5,

@@ -12,8 +12,9 @@ use evenkeel::measure::page::{
 use super::{
     Detail,
     html::{figure, row},
-    view::{Series, View, client},
+    view::{Series, View},
 };
+use crate::reports::ByConnection;
 
 /// Steps of a curve; a worker with more connections is drawn by as many of its quantiles.
 const STEPS_MAX: usize = 40;
@@ -47,7 +48,10 @@ pub fn panels(view: &View) -> Option<String> {
 
 /// The p99 of each connection, sorted, by its worker.
 fn by_worker(series: &Series) -> Option<Vec<Vec<f64>>> {
-    let (_, connections) = series.first(|trial| client(trial)?.by_connection.as_ref())?;
+    series.first(|raw| sorted_by_worker(raw.by_connection.as_ref()?))
+}
+
+fn sorted_by_worker(connections: &ByConnection) -> Option<Vec<Vec<f64>>> {
     let most = connections.worker.iter().flatten().max()?;
     let mut workers = vec![Vec::new(); (most + 1).min(WORKERS_MAX)];
     for (worker, p99_ns) in connections.worker.iter().zip(&connections.p99_ns) {

@@ -7,6 +7,7 @@
 
 mod bars;
 mod connections;
+mod evenness;
 pub mod figures;
 mod forest;
 mod head;
@@ -71,7 +72,7 @@ pub fn pages(results: &Results) -> Vec<Page> {
         return vec![Page { name: "report.html".to_owned(), html: render(results) }];
     }
     let own = |note: &&ScenarioNote| Page { name: file_name(&note.name), html: page_of(results, note) };
-    let first = fitting(|detail| drawn(results, detail, true));
+    let first = fitting(|detail, most| drawn(results, detail, true, most));
     std::iter::once(Page { name: "report.html".to_owned(), html: first })
         .chain(notes.iter().map(own))
         .collect()
@@ -79,7 +80,7 @@ pub fn pages(results: &Results) -> Vec<Page> {
 
 /// The page of a run, without links to others.
 pub fn render(results: &Results) -> String {
-    fitting(|detail| drawn(results, detail, false))
+    fitting(|detail, most| drawn(results, detail, false, most))
 }
 
 /// Where the page of a scenario is, beside the first one.
@@ -87,16 +88,16 @@ fn file_name(scenario: &str) -> String {
     format!("report-{scenario}.html")
 }
 
-/// As much as fits.
-fn fitting(draw: impl Fn(Detail) -> String) -> String {
+/// As much as fits. What is drawn may end as soon as it is longer than it is told: it won't be shown.
+fn fitting(draw: impl Fn(Detail, usize) -> String) -> String {
     let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare];
-    let mut pages = details.into_iter().map(&draw);
-    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| draw(Detail::Words))
+    let mut pages = details.into_iter().map(|detail| draw(detail, BYTES_MAX));
+    pages.find(|page| page.len() <= BYTES_MAX).unwrap_or_else(|| draw(Detail::Words, usize::MAX))
 }
 
 /// The page of one scenario.
 fn page_of(results: &Results, note: &ScenarioNote) -> String {
-    fitting(|detail| {
+    fitting(|detail, _| {
         let view = View::new(results, note, detail);
         let back = "<p><a href=\"report.html\">All scenarios of this run</a></p>\n";
         let section = scenario(&view, results, &Shown::default(), false);
@@ -113,7 +114,7 @@ fn left_out(detail: Detail) -> &'static str {
      would show is in raw/ beside it.</p>\n"
 }
 
-fn drawn(results: &Results, detail: Detail, linked: bool) -> String {
+fn drawn(results: &Results, detail: Detail, linked: bool, most: usize) -> String {
     let title = format!("evenkeel-lab {} · {}", results.suite, results.started);
     let agreement = verdict::agreement(results);
     let mut warnings = results.warnings();
@@ -128,7 +129,9 @@ fn drawn(results: &Results, detail: Detail, linked: bool) -> String {
         body += &head::contents(&views, results, linked);
     }
     for view in &views {
-        body += &scenario(view, results, &shown, folded);
+        if body.len() <= most {
+            body += &scenario(view, results, &shown, folded);
+        }
     }
     body += &honesty::section(results, &agreement.unwrap_or_else(|warning| warning));
     body += left_out(detail);
@@ -139,7 +142,10 @@ fn drawn(results: &Results, detail: Detail, linked: bool) -> String {
 /// All that the trials of a scenario showed.
 fn scenario(view: &View, results: &Results, shown: &Shown, folded: bool) -> String {
     let name = &*view.note.name;
+    let evenness =
+        evenness::measures(view).map(|table| format!("<p class=\"note\">{}</p>\n{table}", evenness::NOTE));
     let tables = [
+        evenness.map(|table| html::details("Each measure of balance, beside chance", &table)),
         tables::figures(view).map(|table| html::details("The figures of each mode", &table)),
         forest::numbers(view, &results.comparisons).map(|table| html::details("The comparisons", &table)),
     ];
@@ -251,6 +257,7 @@ mod tests {
             "latency its worker",
             "Every trial",
             "The sweep",
+            "Each measure of balance, beside chance",
             "The figures of each mode",
             "The comparisons",
             "Disturbances",
@@ -318,7 +325,7 @@ mod tests {
             results.trials.extend(trial);
         }
         let details = [Detail::All, Detail::Drawn, Detail::Less, Detail::Least, Detail::Bare, Detail::Words];
-        let lengths = details.map(|detail| drawn(&results, detail, false).len());
+        let lengths = details.map(|detail| drawn(&results, detail, false, usize::MAX).len());
         assert!(lengths.windows(2).all(|pair| pair[0] > pair[1]), "{lengths:?}");
         let page = render(&results);
         assert!(page.len() <= BYTES_MAX && page.contains("left out"), "{} bytes", page.len());

@@ -2,9 +2,11 @@
 //! variant, a sweep. It depends on no scenario of the lab's, so that those can change.
 
 use evenkeel::measure::{balance::Balance, histograms};
+use hdrhistogram::Histogram;
 
 use crate::{
     fixture,
+    raw::{Distribution, Raw, Source},
     reports::{ByConnection, Heat, Slices},
     results::{Call, ClaimResult, Comparison, LoadFigures, Results, ScenarioNote, Trial, Verdict, quantile},
     statistics::Ratio,
@@ -79,7 +81,20 @@ fn trial(
     let packed = mode.starts_with("exclusive");
     let per_worker = if packed { vec![40, 0] } else { vec![18 + round as u64, 22 - round as u64] };
     let balance = Balance::of_counts(&per_worker);
-    let load = template.load.clone().map(|load| loaded(load, packed, round as u64, &per_worker));
+    let (latency, service) = distributions(packed, round as u64);
+    let load = template.load.clone().map(|load| LoadFigures {
+        overloaded: false,
+        send_lag_p99_ns: 20_000 + round as u64 * 1_000,
+        p50_ns: quantile(&latency, 0.5),
+        p99_ns: quantile(&latency, 0.99),
+        ..load
+    });
+    let raw = Raw {
+        latency: Distribution::of(&latency),
+        service: Distribution::of(&service),
+        slices: Some(slices(&per_worker)),
+        by_connection: Some(by_connection(&per_worker)),
+    };
     let p99_ns = load.as_ref().and_then(|load| load.p99_ns).unwrap_or(0) as f64;
     let edge = f64::from(mode.contains("/edge"));
     let figures = [
@@ -112,24 +127,20 @@ fn trial(
         per_worker_reported: per_worker.clone(),
         per_worker,
         load,
+        source: Some(Source::holding(raw)),
         ..template.clone()
     }
 }
 
 /// 1000 messages whose waits double from half to half: the tail is that of 1/(1−p).
-fn loaded(load: LoadFigures, packed: bool, round: u64, per_worker: &[u64]) -> LoadFigures {
+fn distributions(packed: bool, round: u64) -> (Histogram<u64>, Histogram<u64>) {
     let (mut latency, mut service) = (histograms::histogram(), histograms::histogram());
     for message in 1..=1_000u64 {
         let wait_ns = 50_000_000 / message * (1 + u64::from(packed) * 4) * (10 + round) / 10;
         latency.record(200_000 + wait_ns).expect("within bounds");
         service.record(200_000 + wait_ns / 10).expect("within bounds");
     }
-    let mut load = LoadFigures { overloaded: false, send_lag_p99_ns: 20_000 + round * 1_000, ..load };
-    (load.p50_ns, load.p99_ns) = (quantile(&latency, 0.5), quantile(&latency, 0.99));
-    (load.latency, load.service) = (latency, service);
-    load.client.slices = Some(slices(per_worker));
-    load.client.by_connection = Some(by_connection(per_worker));
-    load
+    (latency, service)
 }
 
 fn slices(per_worker: &[u64]) -> Slices {
@@ -139,6 +150,7 @@ fn slices(per_worker: &[u64]) -> Slices {
         slice_ns: 250_000_000,
         measured_from: 4,
         measured_until: 8,
+        answered: vec![125; 8],
         open_by_worker: per_worker.iter().map(open).collect(),
         heat: Heat {
             bounds_ns: (0..8).map(|bucket| 100_000 << bucket).collect(),

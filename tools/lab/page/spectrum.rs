@@ -74,12 +74,12 @@ fn curves(series: &Series, detail: Detail) -> Vec<Curve> {
         runs,
         thin,
     };
-    let response = series.merged(|load| &load.latency).map(|merged| {
-        let runs = runs(series.loads().map(|load| points(&load.latency)));
-        let runs = if detail < Detail::Bare { runs } else { Vec::new() };
+    let response = series.merged(|raw| &raw.latency).map(|merged| {
+        let rounds = if detail < Detail::Bare { &series.trials[..] } else { &[] };
+        let runs = runs(rounds.iter().filter_map(|trial| Some(points(&trial.raw()?.latency.histogram()))));
         curve("response", points(&merged), runs, false)
     });
-    let service = (detail < Detail::Bare).then(|| series.merged(|load| &load.service)).flatten();
+    let service = (detail < Detail::Bare).then(|| series.merged(|raw| &raw.service)).flatten();
     let service = service.map(|merged| curve("service", points(&merged), Vec::new(), true));
     response.into_iter().chain(service).filter(|curve| curve.points.len() > 1).collect()
 }

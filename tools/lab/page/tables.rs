@@ -57,7 +57,7 @@ fn per_worker(series: &Series) -> String {
 fn cell(series: &Series, name: &str) -> String {
     let of = Figure::named(name);
     let is_latency = MERGED.iter().find(|(merged, _)| *merged == name);
-    if let (Some((_, q)), Some(merged)) = (is_latency, series.merged(|load| &load.latency)) {
+    if let (Some((_, q)), Some(merged)) = (is_latency, series.merged(|raw| &raw.latency)) {
         if series.overload().is_some() {
             return "OVERLOADED".to_owned();
         }

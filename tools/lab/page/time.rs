@@ -16,11 +16,11 @@ use evenkeel::measure::{
 use super::{
     Detail,
     html::{figure, row},
-    view::{Column, Series, View, client, median},
+    view::{Column, Series, View, median},
 };
 use crate::{
+    raw::Raw,
     reports::{Heat, Slices},
-    results::Trial,
 };
 
 /// More columns than these can't be told apart in a panel: neighbours are added up.
@@ -53,7 +53,9 @@ pub fn workers(view: &View) -> Option<String> {
     if view.detail >= Detail::Least || view.note.workers < 2 {
         return None;
     }
-    let strips: Vec<_> = view.series_by_row().into_iter().filter_map(strip).collect();
+    let workers = view.note.workers;
+    let strips: Vec<_> =
+        view.series_by_row().into_iter().filter_map(|series| strip(series, workers)).collect();
     let most = extent(strips.iter().flat_map(|strip| &strip.rows).flatten().copied())?.1;
     if most <= 0.0 {
         return None;
@@ -92,7 +94,7 @@ struct Map<'a> {
     /// When columns begin, and the last ends.
     column_s: f64,
     measured_s: (f64, f64),
-    bounds_ns: &'a [u64],
+    bounds_ns: Vec<u64>,
     counts: Vec<Vec<u64>>,
     low_ns: f64,
     high_ns: f64,
@@ -100,8 +102,13 @@ struct Map<'a> {
 
 impl<'a> Map<'a> {
     fn of(series: &Series<'a>) -> Option<Self> {
-        let (_, slices) = series.first(|trial| slices(trial).filter(|slices| has_answers(&slices.heat)))?;
+        series.first(|raw| Self::of_slices(series.mode, slices(raw)?))
+    }
+
+    /// `None` where nothing was answered.
+    fn of_slices(mode: &'a str, slices: &Slices) -> Option<Self> {
         let Heat { bounds_ns, counts } = &slices.heat;
+        (counts.len() > 1).then_some(())?;
         let per_column = counts.len().div_ceil(COLUMNS_MAX).max(1);
         let add = |rows: &[Vec<u64>]| -> Vec<u64> {
             let at = |bucket: usize| rows.iter().filter_map(|row| row.get(bucket)).sum();
@@ -113,12 +120,12 @@ impl<'a> Map<'a> {
         let (first, last) = (*used.first()?, *used.last()?);
         let slice_s = slices.slice_ns as f64 / 1e9;
         Some(Self {
-            mode: series.mode,
+            mode,
             column_s: slice_s * per_column as f64,
-            measured_s: (slices.measured_from as f64 * slice_s, slices.measured_until as f64 * slice_s),
+            measured_s: measured_s(slices),
             low_ns: bounds_ns[first].max(1) as f64,
             high_ns: end_of(bounds_ns, last),
-            bounds_ns,
+            bounds_ns: bounds_ns.clone(),
             counts,
         })
     }
@@ -178,19 +185,23 @@ impl Strip<'_> {
     }
 }
 
-fn strip<'a>(series: &Series<'a>) -> Option<Strip<'a>> {
-    let (_, slices) = series.first(|trial| slices(trial).filter(|slices| has_workers(slices)))?;
-    let count = slices.open_by_worker.iter().map(Vec::len).max()?;
+fn strip<'a>(series: &Series<'a>, workers: usize) -> Option<Strip<'a>> {
+    series.first(|raw| strip_of(series.mode, slices(raw)?, workers))
+}
+
+fn strip_of<'a>(mode: &'a str, slices: &Slices, workers: usize) -> Option<Strip<'a>> {
+    let lanes = lanes(slices, workers)?;
+    let count = lanes[0].len();
     let per_column = count.div_ceil(COLUMNS_MAX).max(1);
     // The end of a column stands for it: these are levels, not events.
     let open = |column: &[i64]| column.last().map_or(0.0, |&open| open as f64);
     let lane = |open_by_slice: &Vec<i64>| open_by_slice.chunks(per_column).map(open).collect();
     let slice_s = slices.slice_ns as f64 / 1e9;
     Some(Strip {
-        mode: series.mode,
+        mode,
         length_s: count.div_ceil(per_column) as f64 * per_column as f64 * slice_s,
-        measured_s: (slices.measured_from as f64 * slice_s, slices.measured_until as f64 * slice_s),
-        rows: slices.open_by_worker.iter().map(lane).collect(),
+        measured_s: measured_s(slices),
+        rows: lanes.iter().map(lane).collect(),
     })
 }
 
@@ -201,7 +212,9 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
     let rounds: Vec<(_, Vec<Line>)> = column
         .series
         .iter()
-        .map(|series| (series, series.trials.iter().filter_map(|trial| uneven(trial)).collect()))
+        .map(|series| {
+            (series, series.trials.iter().filter_map(|trial| uneven(&*trial.raw()?, workers)).collect())
+        })
         .collect();
     let length_s = rounds.iter().flat_map(|(_, rounds)| rounds).filter_map(|round| Some(round.last()?.0));
     let length_s = extent(length_s)?.1;
@@ -233,19 +246,18 @@ fn imbalance_panel(column: &Column, workers: usize, by_chance: chance::MaxOverMe
 type Line = Vec<(f64, f64)>;
 
 /// (seconds, max/mean) at the end of each slice in which there were connections.
-fn uneven(trial: &Trial) -> Option<Line> {
-    let slices = slices(trial).filter(|slices| has_workers(slices))?;
-    let workers = &slices.open_by_worker;
-    let count = workers.iter().map(Vec::len).min()?;
+fn uneven(raw: &Raw, workers: usize) -> Option<Line> {
+    let slices = slices(raw)?;
+    let lanes = lanes(slices, workers)?;
     let at = |index: usize| {
-        let open = || workers.iter().map(|of_worker| of_worker[index]);
+        let open = || lanes.iter().map(|of_worker| of_worker[index]);
         let (total, most) = (open().sum::<i64>(), open().max()?);
         let s = (index + 1) as f64 * slices.slice_ns as f64 / 1e9;
         // Of a handful nobody can say how even it is.
-        let enough = total >= 2 * workers.len() as i64;
-        enough.then(|| (s, most as f64 * workers.len() as f64 / total as f64))
+        let enough = total >= 2 * lanes.len() as i64;
+        enough.then(|| (s, most as f64 * lanes.len() as f64 / total as f64))
     };
-    let points: Vec<_> = (0..count).filter_map(at).collect();
+    let points: Vec<_> = (0..lanes[0].len()).filter_map(at).collect();
     (points.len() > 1).then_some(points)
 }
 
@@ -258,16 +270,26 @@ fn across(rounds: &[Line], pick: impl Fn(Vec<f64>) -> Option<f64>) -> Line {
     (0..reach).step_by(every).filter_map(at).collect()
 }
 
-fn slices(trial: &Trial) -> Option<&Slices> {
-    client(trial)?.slices.as_ref().filter(|slices| slices.slice_ns > 0)
+fn slices(raw: &Raw) -> Option<&Slices> {
+    raw.slices.as_ref().filter(|slices| slices.slice_ns > 0)
 }
 
-fn has_answers(heat: &Heat) -> bool {
-    heat.counts.len() > 1
+/// When messages were measured; no time at all where none were due, as the client only connected.
+fn measured_s(slices: &Slices) -> (f64, f64) {
+    if slices.answered.iter().all(|&answers| answers == 0) {
+        return (0.0, 0.0);
+    }
+    let s = |slice: usize| slice as f64 * slices.slice_ns as f64 / 1e9;
+    (s(slices.measured_from), s(slices.measured_until))
 }
 
-fn has_workers(slices: &Slices) -> bool {
-    slices.open_by_worker.len() > 1
+/// The open connections of each worker, slice by slice. A client knows the workers that have greeted it, and one that
+/// got no connection has greeted nobody. `None` where nobody has.
+fn lanes(slices: &Slices, workers: usize) -> Option<Vec<Vec<i64>>> {
+    let count = slices.open_by_worker.iter().map(Vec::len).min()?;
+    let seen = slices.open_by_worker.iter().map(|lane| lane[..count].to_vec());
+    let missing = workers.saturating_sub(slices.open_by_worker.len());
+    Some(seen.chain(std::iter::repeat_n(vec![0; count], missing)).collect())
 }
 
 fn end_of(bounds_ns: &[u64], bucket: usize) -> f64 {
@@ -292,22 +314,32 @@ fn time_ticks(frame: &mut Frame, x: &Scale, length_s: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::sample;
+    use crate::{page::sample, raw::Source};
 
     #[test]
     fn imbalance_is_the_fullest_over_the_mean() {
         let results = sample::results();
         let packed = results.trials.iter().find(|trial| trial.mode == "exclusive/level").unwrap();
-        let line = uneven(packed).unwrap();
+        let line = uneven(&packed.raw().unwrap(), 2).unwrap();
         assert!(line.iter().all(|&(_, ratio)| ratio == 2.0), "all of two workers' on one: {line:?}");
         assert_eq!(line.last().map(|&(s, _)| s), Some(2.0), "eight slices of 250 ms");
+    }
+
+    #[test]
+    fn a_worker_that_greeted_nobody_had_no_connection() {
+        let slices =
+            Slices { slice_ns: 1_000_000_000, open_by_worker: vec![vec![8, 8]], ..Slices::default() };
+        let raw = Raw { slices: Some(slices), ..Raw::default() };
+        assert_eq!(uneven(&raw, 4), Some(vec![(1.0, 4.0), (2.0, 4.0)]), "one of four has them all");
+        let strip = strip_of("exclusive/edge", raw.slices.as_ref().unwrap(), 4).unwrap();
+        assert_eq!(strip.rows, [[8.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]]);
     }
 
     #[test]
     fn a_strip_has_a_lane_a_worker() {
         let results = sample::results();
         let view = View::new(&results, &results.scenarios[0], Detail::All);
-        let strip = strip(view.series().next().unwrap()).unwrap();
+        let strip = strip(view.series().next().unwrap(), 2).unwrap();
         assert_eq!((strip.rows.len(), strip.rows[0].len(), strip.measured_s), (2, 8, (1.0, 2.0)));
         assert_eq!(strip.rows[0][7], 18.0);
     }
@@ -315,11 +347,25 @@ mod tests {
     #[test]
     fn without_slices_nothing_is_drawn() {
         let mut results = sample::results();
-        for load in results.trials.iter_mut().filter_map(|trial| trial.load.as_mut()) {
-            load.client.slices = None;
+        for trial in &mut results.trials {
+            trial.source = Some(Source::holding(Raw::default()));
         }
         let view = View::new(&results, &results.scenarios[0], Detail::All);
         assert_eq!((latency(&view), workers(&view), imbalance(&view)), (None, None, None));
+    }
+
+    #[test]
+    fn where_clients_only_connect_it_is_drawn_who_holds_the_connections() {
+        let mut results = sample::results();
+        for trial in &mut results.trials {
+            let slices = trial.raw().unwrap().slices.clone().unwrap();
+            let slices = Slices { answered: vec![0; 8], heat: Heat::default(), ..slices };
+            trial.source = Some(Source::holding(Raw { slices: Some(slices), ..Raw::default() }));
+            trial.load = None;
+        }
+        let view = View::new(&results, &results.scenarios[0], Detail::All);
+        assert!(latency(&view).is_none() && workers(&view).is_some() && imbalance(&view).is_some());
+        assert_eq!(strip(view.series().next().unwrap(), 2).unwrap().measured_s, (0.0, 0.0));
     }
 
     #[test]

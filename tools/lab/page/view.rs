@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 
 use super::Detail;
 use crate::{
-    reports::ClientReport,
-    results::{LoadFigures, Results, ScenarioNote, Trial},
+    raw::{self, Distribution, Raw},
+    results::{Results, ScenarioNote, Trial},
     summary::Summary,
 };
 
@@ -99,17 +99,13 @@ impl<'a> View<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// The first trial that has what a chart needs: where one trial stands for all, it's the first.
-    pub fn first<T>(&self, find: impl Fn(&'a Trial) -> Option<T>) -> Option<(&'a Trial, T)> {
-        self.trials.iter().find_map(|&trial| Some((trial, find(trial)?)))
+    /// What a chart needs, of the first trial that has it: where one trial stands for all, it's the first.
+    pub fn first<T>(&self, find: impl Fn(&Raw) -> Option<T>) -> Option<T> {
+        self.trials.iter().find_map(|trial| find(&*trial.raw()?))
     }
 
     fn summary(&self) -> Summary<'a> {
         Summary { trials: self.trials.clone() }
-    }
-
-    pub fn loads(&self) -> impl Iterator<Item = &'a LoadFigures> {
-        self.trials.iter().filter_map(|trial| trial.load.as_ref())
     }
 
     /// Connections per worker, added over the rounds. `None` where nobody can be uneven.
@@ -119,15 +115,8 @@ impl<'a> Series<'a> {
     }
 
     /// All rounds' distributions in one. `None` without any sample.
-    pub fn merged(&self, which: impl Fn(&LoadFigures) -> &Histogram<u64>) -> Option<Histogram<u64>> {
-        let mut loads = self.loads();
-        let mut merged = which(loads.next()?).clone();
-        for load in loads {
-            // All come from one program with one set of bounds; `add` could only refuse a larger value than
-            // those allow, and then the curve without that round is still a true curve.
-            let _ = merged.add(which(load));
-        }
-        (!merged.is_empty()).then_some(merged)
+    pub fn merged(&self, which: impl Fn(&Raw) -> &Distribution) -> Option<Histogram<u64>> {
+        raw::merged(self.trials.iter().copied(), which)
     }
 
     /// A quantile of the response time over all rounds, if enough samples lie beyond it.
@@ -144,11 +133,6 @@ impl<'a> Series<'a> {
     pub fn median(&self, figure: &str) -> Option<f64> {
         median(self.trials.iter().filter_map(|trial| trial.figures.get(figure).copied()).collect())
     }
-}
-
-/// The client's report of a trial, where the lab kept it in memory.
-pub fn client(trial: &Trial) -> Option<&ClientReport> {
-    trial.load.as_ref().map(|load| &load.client)
 }
 
 /// Whether a reader should be wary of a trial, and why.

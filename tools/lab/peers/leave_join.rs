@@ -439,9 +439,8 @@ fn set_migration(migrate: bool) -> Result<(), String> {
         }),
         (false, false) => Ok(()),
         (false, true) => {
-            Err("tcp_migrate_req is set only where there is no interface but loopback; run the lab in \
-                              a network namespace of its own: unshare --net sh -c 'ip link set lo up; exec \
-                              evenkeel-lab run leave-join --modes private/edge,private/edge+migrate'"
+            Err("tcp_migrate_req is set only where there is no interface but loopback: give the variant \
+                 namespace = true"
                 .to_owned())
         }
     }

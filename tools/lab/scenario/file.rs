@@ -33,7 +33,7 @@ const TOP: &[&str] = &[
 const SERVER: &[&str] = &["kind", "workers", "pin", "flags", "upstreams", "upstream_flags"];
 const CLIENT: &[&str] = &["kind", "flags", "warmup", "duration", "takes"];
 const BESIDE: &[&str] = &["name", "flags"];
-const VARIANT: &[&str] = &["name", "server", "client"];
+const VARIANT: &[&str] = &["name", "server", "client", "namespace"];
 const SWEEP: &[&str] = &["flag", "values"];
 const DISTURB: &[&str] = &["stop", "stall", "burn"];
 const STOP: &[&str] = &["after", "for"];
@@ -231,17 +231,18 @@ fn beside(table: &Entry<'_>) -> Result<Beside, Mistake> {
 }
 
 fn variant(table: &Entry<'_>) -> Result<Variant, Mistake> {
-    let (mut name, mut server, mut client) = (None, Vec::new(), Vec::new());
+    let (mut name, mut server, mut client, mut namespace) = (None, Vec::new(), Vec::new(), false);
     fields(table, VARIANT, |entry| {
         match entry.key {
             "name" => name = Some(values::name(entry)?),
             "server" => server = values::flags(entry, SERVER_OWN)?,
+            "namespace" => namespace = values::switch(entry)?,
             _ => client = values::flags(entry, CLIENT_OWN)?,
         }
         Ok(())
     })?;
     let name = name.ok_or_else(|| missing(table.value.span(), "variant", "name", "name = \"wide\""))?;
-    Ok(Variant { name, server, client })
+    Ok(Variant { name, server, client, namespace })
 }
 
 fn sweep(table: &Entry<'_>) -> Result<Sweep, Mistake> {

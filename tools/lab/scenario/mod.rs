@@ -156,6 +156,8 @@ pub struct Variant {
     pub name: String,
     pub server: Vec<String>,
     pub client: Vec<String>,
+    /// It changes what is the machine's, but for a network namespace of its own.
+    pub namespace: bool,
 }
 
 /// A flag of the measured client that takes one value after the other.
@@ -241,6 +243,15 @@ impl Scenario {
     /// Whether workers and client threads exceed the cores.
     pub fn is_contended(&self, cpus: usize) -> bool {
         self.server.workers + self.client_threads() > cpus
+    }
+
+    /// Whether its trials run in network namespaces of their own: where one mode needs it, all have it.
+    pub fn in_namespace(&self) -> bool {
+        self.modes.iter().any(|mode| self.needs_namespace(mode))
+    }
+
+    pub fn needs_namespace(&self, mode: &Mode) -> bool {
+        self.variant(mode.variant.as_deref()).is_some_and(|variant| variant.namespace)
     }
 
     /// How long a trial takes, roughly.

@@ -34,6 +34,7 @@ impl Scenario {
             format!("{} swept over {}", sweep.flag, values.join(", "))
         }));
         parts.extend(self.disturbances());
+        parts.extend(self.in_namespace().then(|| "each trial in a network namespace of its own".to_owned()));
         parts.join("; ")
     }
 

@@ -24,28 +24,6 @@ pub use rank_sum::Unpaired;
 use serde::{Deserialize, Serialize};
 pub use signed_rank::Paired;
 
-/// The range in which one worker's share of `total` connections lies with 95 %, if each connection goes to
-/// one of `workers` by chance: the exact binomial quantiles at 2.5 and 97.5 %.
-pub fn chance_band(total: u64, workers: usize) -> (u64, u64) {
-    if workers < 2 {
-        return (total, total);
-    }
-    let odds = 1.0 / (workers as f64 - 1.0);
-    let mut log_probability = total as f64 * (1.0 - 1.0 / workers as f64).ln();
-    let (mut below, mut low) = (0.0, None);
-    for count in 0..=total {
-        below += log_probability.exp();
-        if below >= 0.025 && low.is_none() {
-            low = Some(count);
-        }
-        if below >= 0.975 {
-            return (low.unwrap_or(count), count);
-        }
-        log_probability += ((total - count) as f64 / (count + 1) as f64 * odds).ln();
-    }
-    (low.unwrap_or(total), total)
-}
-
 /// A ratio between the runs of two modes, with the interval that covers the true one with `confidence`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
@@ -106,15 +84,6 @@ pub fn median(sorted: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_chance_band_is_the_binomial_one() {
-        // Binomial(400, 1/4): mean 100, sd 8.66; the exact quantiles are 83 and 117.
-        assert_eq!(chance_band(400, 4), (83, 117));
-        assert_eq!(chance_band(0, 4), (0, 0));
-        assert_eq!(chance_band(7, 1), (7, 7));
-        assert_eq!(chance_band(1, 2), (0, 1));
-    }
 
     #[test]
     fn equal_values_share_a_rank() {

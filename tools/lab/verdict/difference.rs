@@ -1,10 +1,17 @@
 //! Which figures differ from the baseline's, by how much, and in which no difference was seen.
 
 use super::{
-    super::results::{Call, Comparison, LoadFigures, Results, ScenarioNote, quantile},
+    super::{
+        raw,
+        results::{Call, Comparison, Results, ScenarioNote, quantile},
+        statistics::{Ratio, order},
+    },
     is_of, subjects, trials,
     words::{self, bounds, join, percent, times},
 };
+
+/// Why a difference isn't settled.
+const TOO_FEW: &str = " (too few rounds)";
 
 /// A scenario's comparisons with its baseline, figure by figure; what is said of triggers is said for all scenarios at
 /// once, and what of balance in sentences of its own.
@@ -14,6 +21,10 @@ pub fn sentence(results: &Results, note: &ScenarioNote) -> Option<String> {
     let mut clauses: Vec<String> = told.filter_map(|figure| clause(results, note, figure)).collect();
     if let Some(overloads) = overloads(results, note) {
         clauses.insert(clauses.len().min(1), overloads);
+    }
+    // Said once, it holds for all that follows.
+    for clause in clauses.iter_mut().filter(|clause| clause.contains(TOO_FEW)).skip(1) {
+        *clause = clause.replace(TOO_FEW, "");
     }
     let is_tail = note.figures.iter().any(|figure| words::is_latency(figure));
     let about = if is_tail { format!("Tail, {}", note.heading) } else { note.heading.clone() };
@@ -38,10 +49,10 @@ pub fn triggers(results: &Results) -> Option<String> {
     let (mode, against) = (&first.mode, &first.against);
     let said = Said::of(&all, &named, &|_| false);
     let said = if said.is_all_alike() {
-        let names: Vec<_> = all.iter().map(|comparison| named(comparison)).collect();
-        format!("no difference seen in {}, {}", join(&names), within(&all))
+        let names: Vec<_> = said.alike.iter().map(|part| part.name.clone()).collect();
+        format!("no difference seen in {}, {}", join(&names), within(all.iter().filter_map(|it| it.ratio)))
     } else {
-        said.clauses().join("; ")
+        said.clauses(&[]).join("; ")
     };
     Some(format!("{}{} against {against}: {said}.", mode[..1].to_uppercase(), &mode[1..]))
 }
@@ -56,33 +67,38 @@ fn clause(results: &Results, note: &ScenarioNote, figure: &str) -> Option<String
     let against = &all.first()?.against;
     let value = baseline(results, note, against, figure).map(|value| format!(" ({against} {value})"));
     let name = words::figure(figure) + &value.unwrap_or_default();
-    let named = |comparison: &Comparison| {
-        let at = comparison.step.map(|step| format!(" at {step}")).unwrap_or_default();
-        format!("{}{at}", comparison.mode)
-    };
-    let said = Said::of(&all, &named, &|comparison| {
+    let said = Said::of(&all, &|comparison| comparison.mode.clone(), &|comparison| {
         words::is_latency(figure) && is_overloaded(results, note, comparison)
     });
     if said.is_all_alike() {
-        return Some(format!("no difference seen in {name}, {}", within(&all)));
+        let all = all.iter().filter_map(|comparison| comparison.ratio);
+        return Some(format!("no difference seen in {name}, {}", within(all)));
     }
-    let clauses = said.clauses();
+    let clauses = said.clauses(note.sweep.as_deref().unwrap_or_default());
     (!clauses.is_empty()).then(|| format!("{name} is {}", clauses.join(", ")))
 }
 
 /// Comparisons by what they come to.
 #[derive(Default)]
 struct Said {
-    higher: Vec<String>,
-    lower: Vec<String>,
-    alike: Vec<String>,
-    unsettled: Vec<String>,
+    higher: Vec<Part>,
+    lower: Vec<Part>,
+    alike: Vec<Part>,
+    unsettled: Vec<Part>,
     /// Overloaded, and nothing to be said but that.
     void: usize,
 }
 
+/// What comes out one way in one mode: in a sweep, at these of its steps.
+struct Part {
+    name: String,
+    steps: Vec<f64>,
+    ratios: Vec<Ratio>,
+    /// Ratios of what was overloaded measure the length of the run, and aren't shown.
+    is_void: bool,
+}
+
 impl Said {
-    /// Ratios of what is void measure the length of the run, and aren't shown.
     fn of(
         all: &[&Comparison],
         named: &dyn Fn(&Comparison) -> String,
@@ -91,17 +107,24 @@ impl Said {
         let mut said = Self::default();
         for comparison in all {
             let Some(ratio) = comparison.ratio else { continue };
-            let (name, estimate) = (named(comparison), times(ratio.estimate));
-            let shown = format!("{name} ({estimate} {})", bounds(ratio.low, ratio.high));
-            match (comparison.call, is_void(comparison)) {
-                (Call::Higher, true) => said.higher.push(format!("{name} (OVERLOADED)")),
-                (Call::Lower, true) => said.lower.push(format!("{name} (OVERLOADED)")),
-                (_, true) => said.void += 1,
-                (Call::Higher, false) => said.higher.push(shown),
-                (Call::Lower, false) => said.lower.push(shown),
-                (Call::NoDifferenceSeen, false) => said.alike.push(shown),
-                (Call::TooFewRounds, false) => said.unsettled.push(format!("{name} {estimate}")),
-            }
+            let (name, is_void) = (named(comparison), is_void(comparison));
+            let parts = match (comparison.call, is_void) {
+                (Call::Higher, _) => &mut said.higher,
+                (Call::Lower, _) => &mut said.lower,
+                (Call::NoDifferenceSeen, false) => &mut said.alike,
+                (Call::TooFewRounds, false) => &mut said.unsettled,
+                (_, true) => {
+                    said.void += 1;
+                    continue;
+                }
+            };
+            let known = parts.iter().position(|part| part.name == name && part.is_void == is_void);
+            let at = known.unwrap_or_else(|| {
+                parts.push(Part { name, steps: Vec::new(), ratios: Vec::new(), is_void });
+                parts.len() - 1
+            });
+            parts[at].steps.extend(comparison.step);
+            parts[at].ratios.push(ratio);
         }
         said
     }
@@ -111,21 +134,81 @@ impl Said {
         others == 0 && !self.alike.is_empty()
     }
 
-    fn clauses(&self) -> Vec<String> {
-        let parts = [
-            ("higher in", &self.higher),
-            ("lower in", &self.lower),
-            ("no difference seen for", &self.alike),
-            ("not settled (too few rounds):", &self.unsettled),
-        ];
-        let told = parts.into_iter().filter(|(_, each)| !each.is_empty());
-        told.map(|(word, each)| format!("{word} {}", join(each))).collect()
+    /// `all` are the steps of a sweep.
+    fn clauses(&self, all: &[f64]) -> Vec<String> {
+        let clause = |word: &str, parts: &[Part], factors: fn(&[Ratio]) -> String| {
+            let each = parts.iter().map(|part| part.text(all, factors)).collect::<Vec<_>>();
+            (!each.is_empty()).then(|| format!("{word} {}", join(&each)))
+        };
+        [
+            clause("higher in", &self.higher, estimates),
+            clause("lower in", &self.lower, estimates),
+            clause("no difference seen for", &self.alike, |ratios| match ratios {
+                [_] => estimates(ratios),
+                several => format!(" ({})", within(several.iter().copied())),
+            }),
+            self.undecided(all),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Without intervals, those that are alike can be told at once.
+    fn undecided(&self, all: &[f64]) -> Option<String> {
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for part in &self.unsettled {
+            let factors = format!("{} {}", steps(&part.steps, all), span(&part.ratios));
+            match groups.iter_mut().find(|(known, _)| *known == factors) {
+                Some((_, names)) => names.push(part.name.clone()),
+                None => groups.push((factors, vec![part.name.clone()])),
+            }
+        }
+        let told = |(factors, names): &(String, Vec<String>)| {
+            let each = if names.len() > 1 { " each" } else { "" };
+            format!("{}{factors}{each}", join(names))
+        };
+        let told: Vec<String> = groups.iter().map(told).collect();
+        (!told.is_empty()).then(|| format!("not settled{TOO_FEW}: {}", join(&told)))
     }
 }
 
+impl Part {
+    fn text(&self, all: &[f64], factors: fn(&[Ratio]) -> String) -> String {
+        let factors = if self.is_void { " (OVERLOADED)".to_owned() } else { factors(&self.ratios) };
+        format!("{}{}{factors}", self.name, steps(&self.steps, all))
+    }
+}
+
+/// ` at every step`, ` from 2000 on`, ` up to 800`, ` at 400 and 2000`.
+fn steps(these: &[f64], all: &[f64]) -> String {
+    match these {
+        [] => String::new(),
+        _ if these == all && all.len() > 1 => " at every step".to_owned(),
+        [first, _, ..] if all.ends_with(these) => format!(" from {first} on"),
+        [_, .., last] if all.starts_with(these) => format!(" up to {last}"),
+        _ => format!(" at {}", join(&these.iter().map(f64::to_string).collect::<Vec<_>>())),
+    }
+}
+
+/// ` (×0.50 [0.41, 0.62])` of one, ` (×0.50 to ×0.71)` of several.
+fn estimates(ratios: &[Ratio]) -> String {
+    match ratios {
+        [ratio] => format!(" ({} {})", times(ratio.estimate), bounds(ratio.low, ratio.high)),
+        several => format!(" ({})", span(several)),
+    }
+}
+
+/// From the lowest estimate to the highest.
+fn span(ratios: &[Ratio]) -> String {
+    let estimates = || ratios.iter().map(|ratio| ratio.estimate);
+    let (low, high) = (estimates().fold(f64::INFINITY, f64::min), estimates().fold(0.0, f64::max));
+    let (low, high) = (times(low), times(high));
+    if low == high { low } else { format!("{low} to {high}") }
+}
+
 /// Between which factors all of these differences may still lie.
-fn within(all: &[&Comparison]) -> String {
-    let ratios = all.iter().filter_map(|comparison| comparison.ratio);
+fn within(ratios: impl Iterator<Item = Ratio>) -> String {
     let (low, high) = ratios
         .fold((f64::INFINITY, 0.0_f64), |(low, high), ratio| (low.min(ratio.low), high.max(ratio.high)));
     format!("all within {} to {}", times(low), times(high))
@@ -149,20 +232,13 @@ fn baseline(results: &Results, note: &ScenarioNote, subject: &str, figure: &str)
         "p999_ns" => Some(0.999),
         _ => None,
     };
-    let loads = own().filter_map(|trial| trial.load.as_ref());
-    if let Some(merged) = q.and_then(|q| merged_quantile(loads, q)) {
+    let merged = |q| quantile(&raw::merged(own(), |raw| &raw.latency)?, q);
+    if let Some(merged) = q.and_then(merged) {
         return Some(words::value(figure, merged as f64));
     }
     let values: Vec<f64> = own().filter_map(|trial| trial.figures.get(figure).copied()).collect();
-    let (median, ..) = super::super::statistics::order::median_with_interval(&values)?;
+    let (median, ..) = order::median_with_interval(&values)?;
     Some(words::value(figure, median))
-}
-
-fn merged_quantile<'a>(mut loads: impl Iterator<Item = &'a LoadFigures>, q: f64) -> Option<u64> {
-    let mut merged = loads.next()?.latency.clone();
-    // All have the same bounds, so that none can be refused; without one the quantile is that of the others.
-    loads.for_each(|load| _ = merged.add(&load.latency));
-    quantile(&merged, q)
 }
 
 /// Whether a comparison is one of a mode, or with a mode, that could not keep up.
@@ -194,4 +270,19 @@ fn overloads(results: &Results, note: &ScenarioNote) -> Option<String> {
     };
     let each: Vec<_> = subjects(note).iter().filter_map(of).collect();
     (!each.is_empty()).then(|| format!("OVERLOADED: {}", join(&each)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_in_few_words() {
+        let all = [400.0, 1200.0, 2000.0, 2600.0];
+        let told = |these: &[f64]| steps(these, &all);
+        assert_eq!(told(&all), " at every step");
+        assert_eq!([told(&all[1..]), told(&all[..3])], [" from 1200 on", " up to 2000"]);
+        assert_eq!([told(&all[3..]), told(&all[..1])], [" at 2600", " at 400"]);
+        assert_eq!([told(&[400.0, 2000.0]), told(&[])], [" at 400 and 2000", ""]);
+    }
 }

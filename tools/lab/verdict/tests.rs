@@ -307,6 +307,50 @@ fn a_sweep_is_told_step_by_step() {
 }
 
 #[test]
+fn steps_that_come_out_alike_are_told_together() {
+    let mut results = run();
+    let mut scenario = note("sweep", &["private/edge", "exclusive/edge", "rotate/edge"], &["p99_ns"]);
+    let steps = [400.0, 1200.0, 2000.0, 2600.0, 3000.0, 3400.0];
+    scenario.sweep = Some(steps.to_vec());
+    results.scenarios = vec![scenario];
+    for round in 0..10 {
+        for (nth, step) in steps.into_iter().enumerate() {
+            let trial = |mode: &str, factor: f64| {
+                let p99_ns = 1e6 * factor * (1.0 + 0.01 * round as f64);
+                trial("sweep", mode, round).at(step).with("p99_ns", p99_ns)
+            };
+            results.trials.extend([trial("private/edge", 1.0), trial("private/edge", 1.001).twin()]);
+            results.trials.push(trial("exclusive/edge", 3.0 + nth as f64));
+            results.trials.push(trial("rotate/edge", if nth < 3 { 1.0 } else { 0.5 }));
+        }
+    }
+    conclude(&mut results);
+    assert_eq!(
+        text(&results, "tail"),
+        "Tail, sweep: p99 is higher in exclusive/edge at every step (×3.00 to ×8.00), lower in rotate/edge from \
+         2600 on (×0.50), no difference seen for rotate/edge up to 2000 (all within ×1.00 to ×1.00)."
+    );
+}
+
+#[test]
+fn what_is_not_settled_is_told_in_few_words() {
+    let mut results = run();
+    results.scenarios =
+        vec![note("hunt", &["private/edge", "private/level", "rotate/edge"], &["mean_ns", "stalls"])];
+    for mode in ["private/edge", "private/level", "rotate/edge"] {
+        let mean_ns = if mode == "rotate/edge" { 2e6 } else { 1e6 };
+        let trial = trial("hunt", mode, 0).with("mean_ns", mean_ns).with("stalls", 0.0);
+        results.trials.extend([trial.clone(), trial.twin()]);
+    }
+    conclude(&mut results);
+    assert_eq!(
+        text(&results, "tail"),
+        "Tail, hunt: mean latency (private/edge 1 ms) is not settled (too few rounds): private/level ×1.00 and \
+         rotate/edge ×2.00; stalls (private/edge 0) is not settled: private/level and rotate/edge ×1.00 each."
+    );
+}
+
+#[test]
 fn a_disagreement_is_loud() {
     let mut results = quick(1);
     assert!(agreement(&results).is_ok());

@@ -1,7 +1,7 @@
 //! The keeper's thread: runs checks and inquiries, takes their results to the wards, and tells workers what follows.
 //!
-//! Every member is checked by a task of its own, which waits for the interval in between, so checks neither pile up nor
-//! wait for each other; every name has one that asks for it. All that they find comes in as events, one after the
+//! Every member is checked by a task of its own, which waits for the interval in between, so checks neither pile up
+//! nor wait for each other; every name has one that asks for it. All that they find comes in as events, one after the
 //! other, and is taken in at once.
 
 use std::{iter, sync::Arc, time::Duration};

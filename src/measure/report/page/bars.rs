@@ -3,7 +3,7 @@
 use crate::{
     config::units::show_count,
     measure::{
-        Report,
+        Report, chance,
         page::{
             figure,
             frame::{Frame, PANEL},
@@ -37,7 +37,7 @@ pub(super) fn panels(report: &Report) -> String {
         name: "Connections accepted",
         axis: "connections",
         values: of(|worker| worker.counts.accepted as f64),
-        band: has_band.then(|| chance_band(report.totals.accepted, workers.len())),
+        band: has_band.then(|| chance::share_band(workers.len(), report.totals.accepted)),
         max_over_mean: balance.accepted.max_over_mean,
     };
     let plain = |name, axis, values, max_over_mean| Measure { name, axis, values, band: None, max_over_mean };
@@ -106,46 +106,4 @@ fn panel(measure: &Measure, workers: &[Worker]) -> String {
 
 fn percent(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole * 100.0 } else { 0.0 }
-}
-
-/// Where one worker's share of `total` connections lies with 95 %, if each goes to one of `workers` by chance: between
-/// the binomial quantiles at 2.5 and 97.5 %, exact where there are few and by the normal distribution where there
-/// are many.
-fn chance_band(total: u64, workers: usize) -> (u64, u64) {
-    const EXACT_MAX: u64 = 100_000;
-    let share = 1.0 / workers as f64;
-    if total > EXACT_MAX {
-        let mean = total as f64 * share;
-        let reach = 1.96 * (mean * (1.0 - share)).sqrt();
-        return ((mean - reach).round() as u64, (mean + reach).round() as u64);
-    }
-    let mut log_probability = total as f64 * (1.0 - share).ln();
-    let (mut below, mut low) = (0.0, None);
-    for count in 0..total {
-        below += log_probability.exp();
-        if below >= 0.025 {
-            low = low.or(Some(count));
-        }
-        if below >= 0.975 {
-            return (low.unwrap_or(count), count);
-        }
-        log_probability += ((total - count) as f64 / (count + 1) as f64 * share / (1.0 - share)).ln();
-    }
-    (low.unwrap_or(total), total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_band_is_where_chance_keeps_a_share() {
-        // scipy.stats.binom.ppf([0.025, 0.975], total, 1 / workers)
-        assert_eq!(chance_band(400, 4), (83, 117));
-        assert_eq!(chance_band(10, 2), (2, 8));
-        assert_eq!(chance_band(1, 4), (0, 1));
-        let (exact, normal) = (chance_band(100_000, 8), chance_band(100_001, 8));
-        assert!(exact.0.abs_diff(normal.0) <= 1 && exact.1.abs_diff(normal.1) <= 1, "{exact:?} {normal:?}");
-        assert!(chance_band(u64::MAX, 3).0 > u64::MAX / 4, "and it ends");
-    }
 }

@@ -55,7 +55,7 @@ fn verdict(report: &Report) -> String {
         Verdict::WorseThanChance => "worse",
         _ => "",
     };
-    // Of a merged report there is none: each run has its own.
+    // In that of a merged report there are several: of each run, and of all.
     match report.merged.is_empty() {
         true => sentence
             .replace(verdict.name(), &format!("<strong class=\"{class}\">{}</strong>", verdict.name())),

@@ -53,12 +53,16 @@ fn run_by_run(report: &Report, connections: &str) -> String {
     }
     let verdicts: Vec<String> =
         verdicts.iter().map(|(verdict, count)| format!("{verdict} in {count}")).collect();
+    let together = report.merged_balance.as_ref();
+    let together = together.map(|it| format!("; together {}, {}", it.verdict, held(p_value(it.p_value))));
     format!(
-        "Balance: {connections} over {}, max/mean {:.2} in the sum of {}, {least:.2} to {most:.2} in single ones: {}.",
+        "Balance: {connections} over {}, max/mean {:.2} in the sum of {}, {least:.2} to {most:.2} in single ones: \
+         {}{}.",
         counted(report.workers.len() as u64, "worker"),
         report.balance.accepted.max_over_mean,
         counted(report.merged.len() as u64, "run"),
         if verdicts.is_empty() { "none was held against chance".to_owned() } else { verdicts.join(", ") },
+        together.unwrap_or_default(),
     )
 }
 

@@ -3,6 +3,8 @@
 //! Each byte is one of a word that is drawn from the connection's key and the word's number, so that bytes lost,
 //! doubled, swapped or taken from another connection differ from what is expected.
 
+use crate::load::pattern::mix;
+
 const WORD: u64 = 8;
 
 /// The stream of one connection.
@@ -61,14 +63,6 @@ impl std::ops::Deref for Word {
     fn deref(&self) -> &[u8] {
         &self.bytes[self.from..]
     }
-}
-
-/// The finalizer of splitmix64: each bit of the result depends on each bit of `x`.
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }
 
 #[cfg(test)]

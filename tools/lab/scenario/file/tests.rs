@@ -32,6 +32,7 @@ flags = ["--connections", "1"]
 [[variant]]
 name = "wide"
 server = ["--budget", "unlimited"]
+namespace = true
 
 [sweep]
 flag = "--rate"
@@ -66,6 +67,7 @@ fn everything_that_a_file_can_say_is_read() {
     assert_eq!(scenario.sweep.as_ref().map(|sweep| sweep.values.clone()), Some(vec![500.0, 1000.0, 2000.0]));
     assert_eq!(scenario.disturb.stall.map(|stall| stall.worker), Some(1));
     assert_eq!(scenario.disturb.burn, [0]);
+    assert!(scenario.in_namespace() && !scenario.needs_namespace(&scenario.modes[0]));
     assert_eq!(scenario.claims[0].at_least, Some(2.5));
     assert!(scenario.parameters().contains("worker 1 is stopped every 1s for 200ms"));
 }
@@ -92,12 +94,12 @@ fn each_mistake_is_shown_where_it_is() {
         ("duration = \"3s\"", "duration = 3", 20, "has to be a time, such as \"3s\""),
         ("duration = \"3s\"", "", 17, "'warmup' without 'duration' measures nothing"),
         ("name = \"hog\"", "name = \"../hog\"", 23, "is not a name"),
-        ("flag = \"--rate\"", "flag = \"rate\"", 31, "is not a flag"),
-        ("worker = 1,", "worker = 2,", 34, "there is no worker 2"),
-        ("for = \"200ms\"", "for = \"2s\"", 36, "the worker would never run"),
-        ("of = \"exclusive/edge\"", "of = \"dealt/edge\"", 42, "dealt/edge is none of this scenario's modes"),
-        ("at_least = 2.5", "", 39, "this claim has no 'at_least or at_most'"),
-        ("at_least = 2.5", "at_least = 2.5\nat_most = 1", 39, "nothing could hold"),
+        ("flag = \"--rate\"", "flag = \"rate\"", 32, "is not a flag"),
+        ("worker = 1,", "worker = 2,", 35, "there is no worker 2"),
+        ("for = \"200ms\"", "for = \"2s\"", 37, "the worker would never run"),
+        ("of = \"exclusive/edge\"", "of = \"dealt/edge\"", 43, "dealt/edge is none of this scenario's modes"),
+        ("at_least = 2.5", "", 40, "this claim has no 'at_least or at_most'"),
+        ("at_least = 2.5", "at_least = 2.5\nat_most = 1", 40, "nothing could hold"),
         ("reveals = \"Something worth knowing.\"", "", 1, "this scenario has no 'reveals'"),
         ("reveals = \"", "reveals = ", 2, "this is not TOML"),
     ] {
