@@ -36,8 +36,8 @@
 //! A worker that ends gives back what it has. One thing is not covered: a grant to a worker that ends at that moment.
 //! It ends when all do, or by a panic, after which all do.
 //!
-//! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers
-//! (`cfg(loom)`, below), and by proptest, long histories of many workers.
+//! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers and
+//! most of three (`cfg(loom)`, below), and by proptest, long histories of many workers.
 
 use std::sync::Arc;
 
@@ -376,22 +376,19 @@ impl Shared {
     }
 
     fn grant(&self, worker: usize, count: u64, bells: &mut impl Bells) {
-        let granted = &self.posts[worker].granted;
-        granted.fetch_add(count, Ordering::AcqRel);
-        if !self.call(worker, bells) {
-            // With what others have granted since, who found that a call was under way.
-            self.word.0.fetch_add(granted.swap(0, Ordering::AcqRel), Ordering::AcqRel);
-        }
+        self.posts[worker].granted.fetch_add(count, Ordering::AcqRel);
+        self.call(worker, bells);
     }
 
-    /// Calls a worker, unless a call is under way. `false`: its mailbox is full.
-    fn call(&self, worker: usize, bells: &mut impl Bells) -> bool {
-        let is_called = &self.posts[worker].is_called;
+    /// Calls a worker, unless a call is under way. Where its mailbox is full, what was granted to it is free again, also
+    /// by others who found this call under way and relied on it.
+    fn call(&self, worker: usize, bells: &mut impl Bells) {
+        let Post { is_called, granted, .. } = &self.posts[worker];
         if is_called.swap(true, Ordering::AcqRel) || bells.call(worker) {
-            return true;
+            return;
         }
         is_called.swap(false, Ordering::AcqRel);
-        false
+        self.word.0.fetch_add(granted.swap(0, Ordering::AcqRel), Ordering::AcqRel);
     }
 }
 

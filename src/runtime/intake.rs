@@ -143,7 +143,12 @@ impl Intake {
     /// Takes a connection.
     pub fn accept(&mut self, epoll: &Epoll) -> Accepted {
         match (self.take(epoll), &self.spares) {
-            (Accepted::Session(socket, _), Some(spares)) if spares.is_short() => {
+            (Accepted::Session(socket, arrival), Some(spares)) if spares.is_short() => {
+                spares.refill();
+                if !spares.is_short() {
+                    // Some have come free since.
+                    return Accepted::Session(socket, arrival);
+                }
                 // That descriptor was another thread's spare, or has to take the place of one.
                 socket.reset();
                 spares.refill();

@@ -141,7 +141,8 @@ fn haproxy_is_told_who_connects() {
     }
 }
 
-/// What else a header of version 2 says goes on, but for the checksum, which would be that of another header.
+/// What else a header of version 2 says goes on, but for the checksum: HAProxy tells of an IPv4 client in the form of
+/// IPv6 here, evenkeel in that of IPv4, so that the sum would be that of another header.
 #[test]
 #[ignore = "needs haproxy and curl installed; run by .ci/run"]
 fn haproxy_gets_its_own_unique_id_back() {
@@ -151,7 +152,7 @@ fn haproxy_gets_its_own_unique_id_back() {
     let front = listening(&dir, &format!("127.0.0.1:{behind}"), &flags);
     let both = format!(
         "frontend before
-    bind 127.0.0.1:{before}
+    bind :::{before} v4v6
     unique-id-format id-%ci-%cp
     default_backend evenkeel
 backend evenkeel
@@ -162,7 +163,7 @@ backend evenkeel
     );
     let haproxy = Haproxy::start(&both, &[before, behind]);
     let Asked { seen, own } = ask(&format!("127.0.0.1:{before}"), &[]);
-    assert_eq!(seen, format!("{own} id-{}", own.replace(' ', "-")));
+    assert_eq!(seen, format!("{own} id-::ffff:{}", own.replace(' ', "-")));
     drop(haproxy);
     front.finish();
 }

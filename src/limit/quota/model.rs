@@ -1,4 +1,4 @@
-//! Every interleaving of a few steps of two or three workers, by loom. Run by
+//! Every interleaving of a few steps of two workers, and of three those with up to four preemptions, by loom. Run by
 //! `RUSTFLAGS="--cfg loom" cargo test --profile model --lib quota`.
 
 use loom::{
@@ -18,18 +18,26 @@ impl Mail {
     }
 
     fn receive(&self, worker: usize) -> bool {
-        self.0[worker].swap(false, Ordering::Acquire)
+        self.0[worker].swap(false, Ordering::AcqRel)
     }
 }
 
 impl Bells for Mail {
     fn call(&mut self, worker: usize) -> bool {
-        self.0[worker].store(true, Ordering::Release);
+        // No plain store: loom would let it come before a swap that has not seen it.
+        self.0[worker].swap(true, Ordering::AcqRel);
         true
     }
 }
 
 type Steps = fn(&mut Share, &mut Mail);
+
+/// All interleavings of three workers would take hours.
+fn model_of(workers: usize) -> loom::model::Builder {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = (workers > 2).then_some(4);
+    model
+}
 
 /// Workers do their steps, each on a thread of its own, and read their mail once; then all calls are seen to.
 fn run<const WORKERS: usize>(
@@ -38,7 +46,7 @@ fn run<const WORKERS: usize>(
     steps: [Steps; WORKERS],
     check: fn(&[Share], &Quota),
 ) {
-    loom::model(move || {
+    model_of(WORKERS).check(move || {
         let (quota, mut mail) = (quota(), Mail::new());
         let mut shares: Vec<_> = (0..WORKERS).map(|worker| quota.share(worker)).collect();
         prepare(&mut shares, &mut mail);
@@ -212,7 +220,7 @@ fn a_full_mailbox_loses_nothing() {
             false
         }
     }
-    loom::model(|| {
+    model_of(3).check(|| {
         let quota = Quota::of(2, 3, 1, 1);
         let mut shares: Vec<_> = (0..3).map(|worker| quota.share(worker)).collect();
         assert!(shares[0].take() && shares[1].take() && shares[2].wait(&mut Full));

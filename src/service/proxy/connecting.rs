@@ -156,6 +156,11 @@ impl Proxy {
             // Nobody listens there: the socket has met itself (simultaneous open, RFC 9293, 3.5).
             return self.failed(session, io, Errno::CONNREFUSED);
         }
+        if session.upstream().is_some_and(|upstream| self.closes_on(upstream)) {
+            // It went down while this was under way.
+            session.end(Cause::UpstreamDown);
+            return Turn::Abort;
+        }
         session.stage = Stage::Forwarding;
         session.is_probe = false;
         session.connect_ns = io.now_ns().saturating_sub(session.connect_ns).max(1);

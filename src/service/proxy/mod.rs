@@ -179,6 +179,11 @@ impl Proxy {
         io.set_deadline_ns(quiet_ns.min(session.until_ns));
     }
 
+    /// Whether no session may be with this member, because it is down.
+    fn closes_on(&self, upstream: usize) -> bool {
+        self.route.options.health.on_down == OnDown::Close && self.members.is_down(upstream)
+    }
+
     /// Since the worker was told to stop: a session has the drain time left.
     fn drain_from_now(&self, session: &mut Session, io: &mut Io<'_>) {
         let until_ns = io.now_ns().saturating_add(nanos(self.route.options.timeouts.drain));
@@ -310,7 +315,7 @@ impl Service for Proxy {
     /// Members have gone down: sessions that are with one of them are over. One that still connects will see for
     /// itself.
     fn reconsider(&mut self, session: &mut Session, _: &mut Io<'_>) -> Turn {
-        let is_with = |upstream| session.stage == Stage::Forwarding && self.members.is_down(upstream);
+        let is_with = |upstream| session.stage == Stage::Forwarding && self.closes_on(upstream);
         if !session.upstream().is_some_and(is_with) {
             return Turn::Keep;
         }

@@ -165,12 +165,12 @@ impl Proxy {
 
     /// Holds the header that tells the upstream of the client, where it is to be told.
     pub(super) fn introduce(&mut self, session: &mut Session, io: &mut Io<'_>) {
+        // Told once or not at all, they needn't be kept for the rest of the session's life.
+        let tlvs = session.extra.as_mut().map(|extra| std::mem::take(&mut extra.tlvs)).unwrap_or_default();
         let Some(version) = self.route.options.proxy_protocol.send else { return };
         let told = session.extra.as_ref().and_then(|extra| extra.preread.as_ref()?.header()?.server);
         let server = told.or_else(|| io.socket(Side::Client)?.local());
-        let extra = session.extra.as_ref();
-        let header =
-            header(version, session.client, server, extra.map_or(&[][..], |extra| extra.tlvs.as_slice()));
+        let header = header(version, session.client, server, &tlvs);
         io.hold(Side::Upstream, &header);
         session.extra().added = header.len() as u64;
     }
