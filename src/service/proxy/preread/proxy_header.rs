@@ -22,6 +22,11 @@ const LINE_START: &[u8] = b"PROXY ";
 /// The longest header of version 1, with its CR LF.
 const LINE_LEN_MAX: usize = 107;
 
+/// What of a header of version 2 comes before its addresses: signature, version and command, family, length.
+const V2_START_LEN: usize = 16;
+/// Version 2, command LOCAL.
+const LOCAL: u8 = 0x20;
+
 /// Bytes before the value of a TLV: its type and its length.
 const TLV_START_LEN: usize = 3;
 /// TLVs that are about the header itself, and so not passed on in another one.
@@ -101,6 +106,9 @@ fn read_v1(bytes: &[u8]) -> Reading<ProxyHeader> {
 }
 
 fn read_v2(bytes: &[u8]) -> Reading<ProxyHeader> {
+    if bytes.get(v2::PROTOCOL_PREFIX.len()) == Some(&LOCAL) {
+        return read_local(bytes);
+    }
     match v2::Header::try_from(bytes) {
         Ok(header) => told_by(&header).map_or_else(Reading::Malformed, Reading::Whole),
         Err(error) if error.is_incomplete() => Reading::More,
@@ -108,12 +116,21 @@ fn read_v2(bytes: &[u8]) -> Reading<ProxyHeader> {
     }
 }
 
+/// Whatever else it says has to be ignored, the family too (section 2.2 of the format), which `ppp` would look at.
+fn read_local(bytes: &[u8]) -> Reading<ProxyHeader> {
+    let Some(&[high, low]) = bytes.get(v2::PROTOCOL_PREFIX.len() + 2..V2_START_LEN) else {
+        return Reading::More;
+    };
+    let len = V2_START_LEN + usize::from(u16::from_be_bytes([high, low]));
+    if bytes.len() < len {
+        Reading::More
+    } else {
+        Reading::Whole(ProxyHeader { len, ..ProxyHeader::default() })
+    }
+}
+
 fn told_by(header: &v2::Header<'_>) -> Result<ProxyHeader, &'static str> {
     let len = header.len();
-    if header.command == v2::Command::Local {
-        // Whatever else it says has to be ignored.
-        return Ok(ProxyHeader { len, ..ProxyHeader::default() });
-    }
     let (client, server) = match (header.protocol, &header.addresses) {
         (v2::Protocol::Stream, v2::Addresses::IPv4(ends)) => of_v4(ends),
         (v2::Protocol::Stream, v2::Addresses::IPv6(ends)) => of_v6(ends),
@@ -343,6 +360,18 @@ mod tests {
         }
         let nowhere = whole(&header(ProxyVersion::V1, Peer::Tcp(tcp("192.0.2.1:1")), None, &[]));
         assert_eq!(nowhere.server, Some(tcp("0.0.0.0:0")));
+    }
+
+    #[test]
+    fn what_local_says_beside_is_ignored() {
+        for rest in [&[0x11, 0, 0][..], &[0xff, 0, 0], &[0x41, 0, 4, 1, 2, 3, 4], &[0x11, 0, 2, 7, 7]] {
+            let header = [v2::PROTOCOL_PREFIX, &[LOCAL], rest].concat();
+            let expected = ProxyHeader { len: header.len(), ..ProxyHeader::default() };
+            assert_eq!(whole(&[&header, &b"payload"[..]].concat()), expected, "{rest:?}");
+            for cut in 1..header.len() {
+                assert!(matches!(read(&header[..cut]), Reading::More), "{rest:?} up to {cut}");
+            }
+        }
     }
 
     #[test]
