@@ -36,8 +36,8 @@
 //! A worker that ends gives back what it has. One thing is not covered: a grant to a worker that ends at that moment.
 //! It ends when all do, or by a panic, after which all do.
 //!
-//! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers and
-//! most of three (`cfg(loom)`, below), and by proptest, long histories of many workers.
+//! Calls are the caller's business, so that this can be model-checked alone: by loom, all interleavings of two workers
+//! and most of three (`cfg(loom)`, below), and by proptest, long histories of many workers.
 
 use std::sync::Arc;
 
@@ -380,8 +380,8 @@ impl Shared {
         self.call(worker, bells);
     }
 
-    /// Calls a worker, unless a call is under way. Where its mailbox is full, what was granted to it is free again, also
-    /// by others who found this call under way and relied on it.
+    /// Calls a worker, unless a call is under way. Where its mailbox is full, what was granted to it is free again, by
+    /// others too who found this call under way and relied on it.
     fn call(&self, worker: usize, bells: &mut impl Bells) {
         let Post { is_called, granted, .. } = &self.posts[worker];
         if is_called.swap(true, Ordering::AcqRel) || bells.call(worker) {
