@@ -272,6 +272,12 @@ mod tests {
         Session::new(&Arrival { listener: 0, peer: Peer::Unix }, u64::MAX)
     }
 
+    /// With what the runtime keeps, a session has to stay under 400 bytes (`an_idle_session_costs_little`).
+    #[test]
+    fn what_only_some_have_costs_the_others_little() {
+        assert!(size_of::<Session>() <= 168, "{} bytes", size_of::<Session>());
+    }
+
     #[test]
     fn headers_are_no_words_of_the_clients() {
         let mut session = session();
