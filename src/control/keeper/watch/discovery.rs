@@ -194,12 +194,13 @@ impl Inquiry {
 }
 
 /// Puts answers together, with what was known before in the place of those that failed. What is no longer asked for is
-/// forgotten.
+/// forgotten. A kind of addresses that a host never had is not missed: many servers refuse to say that there is none.
 fn settle(
     known: &mut HashMap<(String, RecordType), Vec<IpAddr>>,
     replies: HashMap<(String, RecordType), Reply<IpAddr>>,
 ) -> Hosts {
     let mut hosts = Hosts::default();
+    let mut failed = Vec::new();
     known.retain(|question, _| replies.contains_key(question));
     for ((host, kind), reply) in replies {
         let addresses = hosts.addresses.entry(host.clone()).or_default();
@@ -210,11 +211,15 @@ fn settle(
                 known.insert((host, kind), answer);
             }
             Err(why) => {
-                addresses.extend(known.get(&(host, kind)).into_iter().flatten());
-                hosts.trouble = Some(why);
+                let before = known.get(&(host.clone(), kind)).map_or(&[][..], Vec::as_slice);
+                addresses.extend(before);
+                failed.push((host, !before.is_empty(), why));
             }
         }
     }
+    let missed =
+        failed.into_iter().find(|(host, was_known, _)| *was_known || hosts.addresses[host].is_empty());
+    hosts.trouble = missed.map(|(.., why)| why);
     hosts
 }
 
@@ -292,6 +297,22 @@ mod tests {
             settle(&mut known, again.into()).addresses["web"].is_empty(),
             "that there are none is an answer"
         );
+    }
+
+    #[test]
+    fn a_kind_that_a_host_never_had_is_not_missed() {
+        let [a, aaaa] = KINDS;
+        let mut known = HashMap::new();
+        let ask = |known: &mut _, of_a| {
+            settle(known, [(question("web", a), of_a), (question("web", aaaa), failure())].into())
+        };
+        let hosts = ask(&mut known, Ok((addresses(&["10.0.0.1"]), SHORT)));
+        assert_eq!((hosts.ttl, hosts.trouble), (Some(SHORT), None), "it is asked again by its TTL");
+        let hosts = ask(&mut known, failure());
+        assert_eq!(hosts.addresses["web"], addresses(&["10.0.0.1"]));
+        assert!(hosts.trouble.is_some(), "that the one which it has fails is told");
+        let nothing = ask(&mut HashMap::new(), Ok((Vec::new(), LONG)));
+        assert!(nothing.trouble.is_some(), "somebody may be there whom the failure hides");
     }
 
     #[test]
